@@ -1,0 +1,1 @@
+"""Plans, group geometry, storage formats and the integer grid."""

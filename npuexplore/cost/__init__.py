@@ -1,0 +1,1 @@
+"""The analytic estimator: plain numpy over (P, L)."""

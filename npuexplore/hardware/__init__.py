@@ -1,0 +1,1 @@
+"""Profiles of microNPUs and Cortex-M parts."""

@@ -1,0 +1,1 @@
+"""Wires the stages and owns the run directory."""

@@ -1,0 +1,1 @@
+"""Space, Optuna driver, front and picks; the only optuna import."""

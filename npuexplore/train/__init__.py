@@ -1,0 +1,1 @@
+"""Fused numpy primitives on autograd, the model, its optimiser and its evaluation."""

@@ -1,0 +1,1 @@
+"""Networks, gate order and operation counts."""
