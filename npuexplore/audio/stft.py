@@ -1,0 +1,187 @@
+"""The front end: windowed spectra, triangular bands, log features and the way back to sound.
+
+Conventions
+-----------
+Frame t covers the `window_samples` samples that end before sample (t + 1) * hop_samples, so it can be
+computed as soon as its last hop has arrived; the sound before the first sample is silence. A signal of N
+samples gives ceil(N / hop) + window / hop - 1 frames: every sample lies in window / hop frames, and
+`istft(stft(x))` is x. Arrays run time first, (T, B, ...), as the recurrent layers read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.units import ceil_div
+from npuexplore.workload.network import Network
+
+Float32 = NDArray[np.float32]
+Complex64 = NDArray[np.complex64]
+
+POWER_FLOOR = 1e-7
+"""Added to a band's power before the logarithm: about -95 dBFS of white noise in a 512-sample window."""
+
+RUNNING_MEAN_SECONDS = 2.0
+"""Time constant of the running mean that log features are measured against."""
+
+MEL_CORNER_HZ = 700.0
+"""Where the mel scale turns from linear to logarithmic; 2595 log10(1 + f / 700), O'Shaughnessy 1987."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrontEnd:
+    """What lies between the samples and the network: K bins of a window, F bands of features."""
+
+    sample_rate_hz: int
+    window_samples: int
+    hop_samples: int
+    window: Float32
+    """(W,) square root of a periodic Hann window; ones where windows do not overlap."""
+    analysis: Float32
+    """(K, F) triangles; a band's power is the weighted mean of its bins' powers (columns sum to 1)."""
+    synthesis: Float32
+    """(F, K) the same triangles as interpolation from bands to bins (columns sum to 1)."""
+
+    @property
+    def bands(self) -> int:
+        """F, features per frame."""
+        return int(self.synthesis.shape[0])
+
+    @property
+    def bins(self) -> int:
+        """K, bins of the one-sided spectrum."""
+        return int(self.synthesis.shape[1])
+
+    @property
+    def overlap(self) -> int:
+        """Frames that share a sample, window / hop."""
+        return self.window_samples // self.hop_samples
+
+    def frames(self, samples: int) -> int:
+        """T, the frames of a signal of `samples` samples."""
+        return int(ceil_div(samples, self.hop_samples)) + self.overlap - 1
+
+
+def front_end(network: Network) -> FrontEnd:
+    """The front end that `network` was described with."""
+    clock = network.frame_clock
+    synthesis = band_triangles(
+        band_centres(
+            network.bands, bins=clock.spectrum_bins, bin_hz=clock.sample_rate_hz / clock.window_samples
+        ),
+        bins=clock.spectrum_bins,
+    )
+    return FrontEnd(
+        sample_rate_hz=clock.sample_rate_hz,
+        window_samples=clock.window_samples,
+        hop_samples=clock.hop_samples,
+        window=analysis_window(clock.window_samples, hop_samples=clock.hop_samples),
+        analysis=np.ascontiguousarray((synthesis / synthesis.sum(axis=1, keepdims=True)).T, dtype=np.float32),
+        synthesis=synthesis.astype(np.float32),
+    )
+
+
+def analysis_window(window_samples: int, *, hop_samples: int) -> Float32:
+    """(W,) float32 square root of a periodic Hann window; ones for a hop of a whole window.
+
+    Its square, repeated every hop, sums to window / (2 hop): the condition for overlap-add.
+    >>> analysis_window(4, hop_samples=2).round(3).tolist()
+    [0.0, 0.7070000171661377, 1.0, 0.7070000171661377]
+    """
+    if hop_samples == window_samples:
+        return np.ones(window_samples, dtype=np.float32)
+    phase = np.pi * np.arange(window_samples) / window_samples
+    return np.sin(phase).astype(np.float32)
+
+
+def band_centres(bands: int, *, bins: int, bin_hz: float) -> NDArray[np.float64]:
+    """(F,) centres of the bands in bins: whole bins at the bottom, mel spacing above.
+
+    The fewest single bins are taken that leave the mel part steps of at least one bin. The first centre is
+    bin 0, the last the highest bin.
+    >>> band_centres(5, bins=5, bin_hz=100.0).tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0]
+    """
+    for singles in range(bands):
+        centres = _mel_spaced(singles, bins - 1, count=bands - singles, bin_hz=bin_hz)
+        if centres.size < 2 or centres[1] - centres[0] >= 1.0 - 1e-9:
+            break
+    return np.concatenate([np.arange(float(singles)), centres])
+
+
+def _mel_spaced(first: int, last: int, *, count: int, bin_hz: float) -> NDArray[np.float64]:
+    """(count,) positions from bin `first` to bin `last` at equal steps of mel."""
+    corner = MEL_CORNER_HZ / bin_hz
+    mel = np.linspace(np.log1p(first / corner), np.log1p(last / corner), count)
+    centres = corner * np.expm1(mel)
+    centres[0], centres[-1] = first, last if count > 1 else first
+    return centres
+
+
+def band_triangles(centres: NDArray[np.float64], *, bins: int) -> NDArray[np.float64]:
+    """(F, K) weights of linear interpolation between `centres`; every bin's weights sum to 1.
+
+    >>> band_triangles(np.array([0.0, 2.0]), bins=3).tolist()
+    [[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]
+    """
+    positions = np.arange(bins)
+    return np.stack([np.interp(positions, centres, row) for row in np.eye(centres.size)])
+
+
+def stft(signals: NDArray[Any], fe: FrontEnd) -> Complex64:
+    """Spectra (T, B, K) complex64 of `signals` (B, N) float32; frame t needs no sample after its hop."""
+    from scipy.fft import rfft
+
+    lead = fe.window_samples - fe.hop_samples
+    batch, samples = signals.shape
+    frames = fe.frames(samples)
+    padded = np.zeros((batch, lead + (frames * fe.hop_samples)), dtype=np.float32)
+    padded[:, lead : lead + samples] = signals
+    windows = np.lib.stride_tricks.sliding_window_view(padded, fe.window_samples, axis=1)
+    windowed = windows[:, :: fe.hop_samples].transpose(1, 0, 2) * fe.window
+    spectra: Complex64 = rfft(windowed, axis=-1, overwrite_x=True)
+    return spectra
+
+
+def istft(spectra: Complex64, fe: FrontEnd, *, samples: int) -> Float32:
+    """The (B, N) float32 signals of (T, B, K) `spectra`, N = `samples`; the exact inverse of `stft`.
+
+    Raises ValueError when the frames do not reach `samples`.
+    """
+    from scipy.fft import irfft
+
+    frames, batch, _ = spectra.shape
+    if frames < fe.frames(samples):
+        raise ValueError(f"{frames} frames do not hold {samples} samples; they need {fe.frames(samples)}")
+    hop, overlap = fe.hop_samples, fe.overlap
+    pieces = irfft(spectra, n=fe.window_samples, axis=-1, overwrite_x=False).reshape(
+        frames, batch, overlap, hop
+    )
+    pieces *= (fe.window * np.float32(2.0 / overlap if overlap > 1 else 1.0)).reshape(overlap, hop)
+    summed = np.zeros((frames + overlap - 1, batch, hop), dtype=np.float32)
+    for shift in range(overlap):
+        summed[shift : shift + frames] += pieces[:, :, shift]
+    lead = fe.window_samples - hop
+    return np.ascontiguousarray(summed.transpose(1, 0, 2).reshape(batch, -1)[:, lead : lead + samples])
+
+
+def log_features(power: NDArray[Any], fe: FrontEnd) -> Float32:
+    """(T, B, F) float32 log10 band powers minus their running mean, of `power` (T, B, K) = |X|^2.
+
+    The mean is that of all frames so far, and after `RUNNING_MEAN_SECONDS` one with that time constant:
+    mean_t = mean_{t-1} + max(1 / (t + 1), hop / 2 s) (x_t - mean_{t-1}). A gain on the whole signal thus
+    changes nothing but what the floor hides.
+    """
+    logs: Float32 = np.log10(power.astype(np.float32, copy=False) @ fe.analysis + np.float32(POWER_FLOOR))
+    slowest = fe.hop_samples / (RUNNING_MEAN_SECONDS * fe.sample_rate_hz)
+    mean = np.zeros_like(logs[0])
+    for t, frame in enumerate(logs):
+        frame -= mean
+        step = frame * np.float32(max(1.0 / (t + 1), slowest))
+        mean += step
+        frame -= step
+    return logs
