@@ -1,0 +1,56 @@
+# Every target works on a machine that has only git, make and python3 with venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: help quickstart test lint types contracts oracles bench clean
+
+help:
+	@echo "make quickstart   install with the demo voices and run the main job (about 4 minutes)"
+	@echo "make test         install and run the tests"
+	@echo "make lint types   ruff and import contracts; mypy"
+	@echo "make oracles      install torch and mir_eval and compare against them"
+	@echo "make bench        speed, as ratios against peers"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.installed
+	@echo "Installing the extra [demo]: espeakng-loader, whose speech engine espeak-ng is GPL-3."
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.oracles: $(VENV)/.installed
+	$(PIP) 'torch==2.13.0'
+	$(PIP) --editable '.[oracles]'
+	@touch $@
+
+quickstart: $(VENV)/.demo
+	$(BIN)/npuexplore study run studies/quickstart.yaml
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest --numprocesses 2
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check npuexplore tests benchmarks
+	$(BIN)/ruff format --check npuexplore tests benchmarks
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+oracles: $(VENV)/.oracles
+	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/oracles
+
+bench: $(VENV)/.oracles
+	$(BIN)/python benchmarks/estimate_rate.py
+	$(BIN)/python benchmarks/train_step.py
+
+clean:
+	rm -rf $(VENV) runs build dist

@@ -1,0 +1,189 @@
+"""Mixtures of speech and noise: spectral batches for training, fixed pairs for evaluation.
+
+A batch is a pure function of (pool, seed, index), so a resumed training sees the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from npuexplore.audio.augment import Augmentation, Range, channel_gains, slow_gains
+from npuexplore.audio.pool import SegmentPool, random_crop
+from npuexplore.audio.sources import Pair, Recording, Split
+from npuexplore.audio.stft import FrontEnd, log_features, stft
+from npuexplore.documents.model import Model
+from npuexplore.errors import BadInput
+from npuexplore.units import FloatArray
+
+SECOND_NOISE_FRAC = 0.35
+"""Share of items in which a second noise plays (assumed)."""
+
+
+class MixtureRecipe(Model):
+    """How training mixtures are made."""
+
+    segment_frames: Annotated[int, Field(ge=16, le=2_000)] = 188
+    """Frames per segment; 188 are 3 s at a hop of 256 and 16 kHz."""
+    snr_db: Range = (-6.0, 12.0)
+    level_dbfs: Range = (-40.0, -18.0)
+    pool_segments: Annotated[int, Field(ge=16, le=200_000)] = 4_000
+    """Segments of speech, and of noise, prepared before training."""
+    reuse: Annotated[int, Field(ge=1, le=16)] = 3
+    """Steps that share spectra, each with permuted noise and a new SNR."""
+    augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True)
+class SpectralBatch:
+    """All that the loss needs of B mixtures of T frames: F bands, K bins, float32."""
+
+    features: NDArray[np.float32]
+    """(T, B, F) log band features of the mixture, not yet scaled."""
+    noisy_power: NDArray[np.float32]
+    """(T, B, K) |X|^2"""
+    cross: NDArray[np.float32]
+    """(T, B, K) Re(conj(X) S)"""
+    clean_power: NDArray[np.float32]
+    """(T, B, K) |S|^2"""
+
+
+def training_batches(
+    pool: SegmentPool, recipe: MixtureRecipe, front_end: FrontEnd, *, batch: int, seed: int
+) -> Callable[[int], SpectralBatch]:
+    """The batch of a step, as a function of the step's index.
+
+    Spectra are kept from one step to the next while `recipe.reuse` allows it.
+    """
+    held: dict[int, tuple[NDArray[np.complex64], NDArray[np.complex64]]] = {}
+
+    def batch_at(step: int) -> SpectralBatch:
+        group = step // recipe.reuse
+        if group not in held:
+            spectra = _source_spectra(pool, recipe, front_end, batch=batch, rng=_rng(seed, 1, group))
+            held.clear()
+            held[group] = spectra
+        speech, noise = held[group]
+        return _mix(speech, noise, recipe, front_end, rng=_rng(seed, 2, step))
+
+    return batch_at
+
+
+def feature_deviation(batch_at: Callable[[int], SpectralBatch], *, batches: int = 8) -> NDArray[np.float32]:
+    """Root mean square of each band's feature over some batches: the fixed scale of the features. (F,)"""
+    squares = [np.square(batch_at(step).features).mean(axis=(0, 1)) for step in range(batches)]
+    return np.sqrt(np.mean(squares, axis=0) + 1e-6).astype(np.float32)
+
+
+def spectral_batch(
+    noisy: NDArray[np.complex64], clean: NDArray[np.complex64], front_end: FrontEnd
+) -> SpectralBatch:
+    """The batch of given spectra (T, B, K) of mixtures and of their speech."""
+    noisy_power = noisy.real**2 + noisy.imag**2
+    return SpectralBatch(
+        features=log_features(noisy_power, front_end),
+        noisy_power=noisy_power,
+        cross=noisy.real * clean.real + noisy.imag * clean.imag,
+        clean_power=clean.real**2 + clean.imag**2,
+    )
+
+
+def fixed_mixtures(
+    split: Split,
+    *,
+    count: int,
+    seconds: float,
+    rate_hz: int,
+    snr_db: tuple[float, float],
+    seed: int,
+) -> tuple[Pair, ...]:
+    """`count` mixtures of the split's voices and noises as recorded, SNRs evenly spread.
+
+    Raises BadInput when the split has no speech or no noise.
+    """
+    if not split.speech or not split.noise:
+        raise BadInput("evaluation mixtures: need speech and noise that training does not use; add files")
+    samples = int(seconds * rate_hz)
+    snrs_db = np.linspace(*snr_db, count)
+    pairs = []
+    for index, snr in enumerate(snrs_db):
+        rng = _rng(seed, 3, index)
+        speech = _loud_crop(split.speech[index % len(split.speech)], samples, rng)
+        noise = _loud_crop(split.noise[(index * 7 + 3) % len(split.noise)], samples, rng)
+        noise = noise * np.float32(_gain_for_snr(speech, noise, float(snr)))
+        level = 10 ** (-26 / 20) / float(np.sqrt(np.square(speech + noise).mean()))
+        pairs.append(
+            Pair(
+                name=f"mixture_{index:02d}_{snr:+.0f}dB",
+                clean=(speech * level).astype(np.float32),
+                noisy=((speech + noise) * level).astype(np.float32),
+            )
+        )
+    return tuple(pairs)
+
+
+def _rng(seed: int, stream: int, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream, index])
+
+
+def _source_spectra(
+    pool: SegmentPool, recipe: MixtureRecipe, front_end: FrontEnd, *, batch: int, rng: np.random.Generator
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """Shaped spectra of B speech and B noise segments, each (T, B, K)."""
+    frequencies_hz = np.fft.rfftfreq(front_end.window_samples, 1.0 / front_end.sample_rate_hz)
+    shape = recipe.augmentation
+    speech = stft(pool.speech_segments(rng.integers(len(pool.speech), size=batch)), front_end)
+    speech = speech * channel_gains(shape, frequencies_hz, count=batch, rng=rng)
+    noise_samples = pool.noise_segments(rng.integers(len(pool.noise), size=batch))
+    second = pool.noise_segments(rng.integers(len(pool.noise), size=batch))
+    share = rng.uniform(0.2, 1.0, batch) * (rng.random(batch) < SECOND_NOISE_FRAC)
+    noise = stft(noise_samples + second * share.astype(np.float32)[:, None], front_end)
+    noise = noise * channel_gains(shape, frequencies_hz, count=batch, rng=rng)
+    noise *= slow_gains(shape, frames=len(noise), count=batch, rng=rng)[:, :, None]
+    return speech, noise
+
+
+def _mix(
+    speech: NDArray[np.complex64],
+    noise: NDArray[np.complex64],
+    recipe: MixtureRecipe,
+    front_end: FrontEnd,
+    *,
+    rng: np.random.Generator,
+) -> SpectralBatch:
+    batch = speech.shape[1]
+    noise = noise[:, rng.permutation(batch)]
+    snr = 10.0 ** (rng.uniform(*recipe.snr_db, batch) / 10.0)
+    speech_energy, noise_energy = _energy(speech), _energy(noise)
+    noise_gain = np.sqrt(speech_energy / (noise_energy * snr + 1e-20))
+    # Parseval: the mean power of a frame's spectrum against the samples under its window
+    per_sample = 2.0 / (len(speech) * front_end.window_samples * float(np.square(front_end.window).sum()))
+    mixed_rms = np.sqrt((speech_energy + noise_energy * noise_gain**2) * per_sample)
+    level = 10.0 ** (rng.uniform(*recipe.level_dbfs, batch) / 20.0) / (mixed_rms + 1e-9)
+    clean = speech * level.astype(np.float32)[:, None]
+    return spectral_batch(clean + noise * (noise_gain * level).astype(np.float32)[:, None], clean, front_end)
+
+
+def _energy(spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
+    """(B,) sum of squared magnitudes."""
+    return np.einsum("tbk,tbk->b", spectra.real, spectra.real).astype(np.float64) + np.einsum(
+        "tbk,tbk->b", spectra.imag, spectra.imag
+    ).astype(np.float64)
+
+
+def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:
+    """A stretch that is not silence: the loudest of four random ones."""
+    return max(
+        (random_crop(recording.samples, samples, rng) for _ in range(4)),
+        key=lambda crop: float(np.square(crop).mean()),
+    )
+
+
+def _gain_for_snr(speech: FloatArray, noise: FloatArray, snr_db: float) -> float:
+    ratio = float(np.square(speech, dtype=np.float64).sum() / (np.square(noise, dtype=np.float64).sum() + 1e-20))
+    return float(np.sqrt(ratio / 10.0 ** (snr_db / 10.0)))
