@@ -1,0 +1,301 @@
+"""The search itself: islands of generations, suggested by Optuna, evaluated in batches, kept in a journal.
+
+Each sparse structure first gets a search of its own, so that weight, block and unit can be compared;
+the search over mixed plans then starts from the best of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression.plan import PlanBatch
+from npuexplore.errors import BadInput
+from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation
+from npuexplore.search.journal import Trial, open_journal, store_trials, stored_trials
+from npuexplore.search.pareto import feasible_front, hypervolume_frac
+from npuexplore.search.space import (
+    Space,
+    only_structure,
+    plan_keys,
+    plans_from,
+    uniform_choices,
+)
+from npuexplore.search.spec import SearchSpec
+from npuexplore.search.suggest import (
+    Params,
+    choice_row,
+    distributions,
+    keys_of,
+    params_of,
+    propose,
+    select_parents,
+)
+from npuexplore.units import FloatArray
+
+if TYPE_CHECKING:
+    import optuna
+
+SCHEME = "npuexplore.search/1"
+"""Changes whenever equal inputs would give other trials."""
+
+MIXED = "mixed"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Every finished trial of a search, in the order of evaluation."""
+
+    plans: PlanBatch
+    """P plans."""
+    objectives: FloatArray
+    """(P, M) float64, minimised, in the order of `objective_names`."""
+    violations: FloatArray
+    """(P, C) float64, at most 0 where the limit is kept."""
+    objective_names: tuple[str, ...]
+    front: NDArray[np.int64]
+    """(F,) indices of the non-dominated feasible plans, rising."""
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """(P,) bool: within every limit."""
+        return np.asarray((self.violations <= 0.0).all(axis=1))
+
+    @property
+    def hypervolume_frac(self) -> float:
+        """Share of the box between the best and worst feasible objectives that the front dominates."""
+        return hypervolume_frac(self.objectives, self.feasible)
+
+    @property
+    def front_sha256(self) -> str:
+        """Digest of the front's plans and objectives, whatever their order."""
+        keys = plan_keys(self.plans.take(self.front))
+        rows = [key + row.tobytes() for key, row in zip(keys, self.objectives[self.front], strict=True)]
+        return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Island:
+    """A sub-search: its part of the space and how many trials it gets."""
+
+    name: str
+    index: int
+    space: Space
+    trials: int
+
+
+@dataclass
+class _Progress:
+    """What a running search knows: the journal, what it holds, and whom to tell."""
+
+    study: optuna.Study
+    stored: dict[tuple[str, int], list[Trial]]
+    finished: list[Trial]
+    seen: set[bytes]
+    on_trials: Callable[[int, int], None] | None
+
+
+def run_search(
+    space: Space,
+    spec: SearchSpec,
+    evaluate: Evaluate,
+    *,
+    journal: Path,
+    seed: int,
+    context: str = "",
+    on_trials: Callable[[int, int], None] | None = None,
+) -> SearchResult:
+    """Search a space; go on where the journal stops.
+
+    evaluate : objectives (in the order of `spec.objectives`) and violations of a batch of plans; each
+    row must depend on its own plan only. context : names what else it depends on (part, limits,
+    sensitivities); a journal made in another context is refused. on_trials : told (finished, planned).
+
+    The same arguments give the same result, whether or not the search was killed on the way: finished
+    trials are kept and not evaluated again. Raises UsageError for the journal of another search or
+    one in use, BadInput for a damaged one and for objectives that are not finite,
+    EnvironmentLacking when it cannot be written.
+    """
+    fingerprint = _fingerprint(space, spec, seed, context)
+    with open_journal(journal, directions=len(spec.objectives), fingerprint=fingerprint) as study:
+        stored: dict[tuple[str, int], list[Trial]] = {}
+        for trial in stored_trials(study):
+            stored.setdefault((trial.island, trial.generation), []).append(trial)
+        progress = _Progress(study, stored, [], set(), on_trials)
+        for island in _islands(space, spec):
+            _run_island(island, space, spec, evaluate, seed=seed, progress=progress)
+    return _result(progress.finished, space, spec)
+
+
+def _fingerprint(space: Space, spec: SearchSpec, seed: int, context: str) -> str:
+    parts = [
+        SCHEME,
+        space.network.model_dump_json(by_alias=True),
+        [[p.name, list(p.choices)] for p in space.parameters],
+        {name: plan.model_dump_json() for name, plan in sorted(space.fixed.items())},
+        spec.model_dump_json(),
+        seed,
+        context,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _islands(space: Space, spec: SearchSpec) -> list[_Island]:
+    """Half of the trials for the single structures in equal shares, the rest for mixed plans."""
+    structures = space.structures
+    if len(structures) < 2:
+        return [_Island(MIXED, 0, space, spec.trials)]
+    share = spec.trials // (2 * len(structures))
+    islands = [
+        _Island(name, index, only_structure(space, name), share) for index, name in enumerate(structures)
+    ]
+    rest = spec.trials - share * len(structures)
+    return [*islands, _Island(MIXED, len(structures), space, rest)]
+
+
+def _run_island(
+    island: _Island, space: Space, spec: SearchSpec, evaluate: Evaluate, *, seed: int, progress: _Progress
+) -> None:
+    """Generation after generation until the island's trials are used, or its space is."""
+    parents = (
+        select_parents(progress.finished, space, population=spec.population) if island.name == MIXED else []
+    )
+    history = list(progress.finished) if island.name == MIXED else []
+    generation, done = 0, 0
+    while done < island.trials:
+        count = min(spec.population, island.trials - done)
+        trials = progress.stored.get((island.name, generation), [])[:count]
+        if len(trials) < count:
+            proposed = _propose(
+                island,
+                spec,
+                history=parents if spec.sampler == "nsga2" else history,
+                count=count,
+                seed=[seed, island.index, generation],
+                seen=progress.seen,
+            )
+            trials = trials + _evaluate(
+                proposed[len(trials) :],
+                island,
+                space,
+                spec,
+                evaluate,
+                generation=generation,
+                progress=progress,
+                first_number=len(progress.finished) + len(trials),
+            )
+        progress.finished += trials
+        progress.seen.update(keys_of(space, [trial.params for trial in trials]))
+        if progress.on_trials is not None:
+            progress.on_trials(len(progress.finished), spec.trials)
+        if len(trials) < count:
+            return
+        history += trials
+        parents = select_parents([*parents, *trials], space, population=spec.population)
+        generation, done = generation + 1, done + count
+
+
+def _propose(
+    island: _Island,
+    spec: SearchSpec,
+    *,
+    history: list[Trial],
+    count: int,
+    seed: list[int],
+    seen: set[bytes],
+) -> list[Params]:
+    """A generation; the first one of an island starts with plans that treat all layers alike."""
+    first = _uniform_plans(island.space, count // 2, seen) if not history else []
+    return first + propose(
+        island.space,
+        sampler=spec.sampler,
+        history=history,
+        count=count - len(first),
+        population=spec.population,
+        seed=seed,
+        seen=seen | set(keys_of(island.space, first)),
+    )
+
+
+def _uniform_plans(space: Space, count: int, seen: set[bytes]) -> list[Params]:
+    """Up to `count` unseen uniform plans, evenly spread over all of them."""
+    rows = uniform_choices(space)
+    unseen: dict[bytes, Params] = {}
+    for row, key in zip(rows, plan_keys(plans_from(space, rows)), strict=True):
+        if key not in seen:
+            unseen.setdefault(key, params_of(space, row))
+    every = list(unseen.values())
+    picked = np.unique(np.linspace(0, len(every) - 1, min(count, len(every))).round().astype(int))
+    return [every[index] for index in picked]
+
+
+def _evaluate(
+    proposed: Iterable[Params],
+    island: _Island,
+    space: Space,
+    spec: SearchSpec,
+    evaluate: Evaluate,
+    *,
+    generation: int,
+    first_number: int,
+    progress: _Progress,
+) -> list[Trial]:
+    """Evaluate plans as one batch and append them to the journal."""
+    params = list(proposed)
+    if not params:
+        return []
+    evaluation = evaluate(
+        plans_from(space, np.array([choice_row(space.parameters, each) for each in params]))
+    )
+    _check_finite(evaluation, spec)
+    trials = [
+        Trial(
+            number=first_number + index,
+            island=island.name,
+            generation=generation,
+            params=each,
+            objectives=tuple(evaluation.objectives[index].tolist()),
+            violations=tuple(evaluation.violations[index].tolist()),
+        )
+        for index, each in enumerate(params)
+    ]
+    names = [constraint.name for constraint in evaluation.constraints]
+    store_trials(progress.study, trials, distributions=distributions(space), constraint_names=names)
+    return trials
+
+
+def _check_finite(evaluation: Evaluation, spec: SearchSpec) -> None:
+    finite = np.isfinite(evaluation.objectives)
+    if not finite.all():
+        names = [name for name, column in zip(spec.objectives, finite.T, strict=True) if not column.all()]
+        raise BadInput(
+            f"search.objectives: {', '.join(names)} is not a finite number for some plans on this part; "
+            "choose other objectives or complete the profile"
+        )
+    if not np.isfinite(evaluation.violations).all():
+        limits: tuple[Constraint, ...] = evaluation.constraints
+        raise BadInput(
+            f"study limits: one of {', '.join(limit.name for limit in limits)} is not a finite number for "
+            "some plans; leave that limit out or complete the profile"
+        )
+
+
+def _result(trials: list[Trial], space: Space, spec: SearchSpec) -> SearchResult:
+    rows = np.array([choice_row(space.parameters, trial.params) for trial in trials])
+    objectives = np.array([trial.objectives for trial in trials], np.float64)
+    violations = np.array([trial.violations for trial in trials], np.float64).reshape(len(trials), -1)
+    feasible = np.asarray((violations <= 0.0).all(axis=1))
+    return SearchResult(
+        plans=plans_from(space, rows),
+        objectives=objectives,
+        violations=violations,
+        objective_names=tuple(spec.objectives),
+        front=feasible_front(objectives, feasible),
+    )

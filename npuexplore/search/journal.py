@@ -1,0 +1,210 @@
+"""The study on disk: one Optuna journal file that survives being killed at any moment.
+
+A finished trial is one line. A torn last line (the process died while writing) is cut off on opening.
+One process at a time works on a journal: the kernel drops its lock when it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY_NAME = "npuexplore"
+FINGERPRINT_KEY = "npuexplore:fingerprint"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial as the search sees it."""
+
+    number: int
+    """Position among the search's finished trials."""
+    island: str
+    """The sub-search that it belongs to: a structure, or `mixed`."""
+    generation: int
+    params: Mapping[str, Any]
+    """Parameter name -> choice."""
+    objectives: tuple[float, ...]
+    violations: tuple[float, ...]
+
+
+class _HeldLock:
+    """Optuna's lock, already held: `open_journal` locks the file for the whole search."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Silence Optuna's log lines and experimental warnings, and nothing else, for a while."""
+    import optuna
+
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def open_journal(path: Path, *, directions: int, fingerprint: str) -> Iterator[optuna.Study]:
+    """The study in the journal at `path`, created or mended as needed, locked while open.
+
+    fingerprint : what the search depends on; a journal of another fingerprint is refused.
+    Raises UsageError (another search, or another process at work), BadInput (damaged before its end),
+    EnvironmentLacking (cannot be written).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("ab+")
+    except OSError as error:
+        raise EnvironmentLacking(
+            f"{path}: the search journal cannot be opened ({error.strerror}); choose a folder that can "
+            "be written"
+        ) from None
+    with stream:
+        _lock(stream.fileno(), path)
+        mend_tail(path)
+        with quiet_optuna():
+            yield _load(path, directions, fingerprint)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise UsageError(
+            f"{path}: another process is searching in this journal; wait for it or choose another run name"
+        ) from None
+
+
+def mend_tail(path: Path) -> None:
+    """Cut off what follows the last whole line of a journal.
+
+    Raises BadInput when an earlier line is damaged.
+    """
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    lines = content[:whole].splitlines()
+    for index, line in enumerate(lines):
+        try:
+            if not isinstance(json.loads(line), dict):
+                raise ValueError("not an object")
+        except ValueError:
+            if index < len(lines) - 1:
+                raise BadInput(
+                    f"{path}:{index + 1}: this line of the search journal is damaged; "
+                    "remove the file to search again"
+                ) from None
+            whole -= len(line) + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
+def _load(path: Path, directions: int, fingerprint: str) -> optuna.Study:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    lock: Any = _HeldLock()
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        study = optuna.create_study(
+            study_name=STUDY_NAME,
+            storage=storage,
+            directions=["minimize"] * directions,
+            load_if_exists=True,
+        )
+    except OSError as error:
+        raise EnvironmentLacking(f"{path}: {error.strerror}; free space there") from None
+    except (ValueError, KeyError, TypeError, optuna.exceptions.OptunaError):
+        raise BadInput(
+            f"{path}: this is no journal of a search that npuexplore can read; remove it to search again"
+        ) from None
+    known = study.user_attrs.get(FINGERPRINT_KEY)
+    if known is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(FINGERPRINT_KEY, fingerprint)
+    elif known != fingerprint:
+        raise UsageError(
+            f"{path}: this journal holds another search (space, objectives, limits, seed or part differ); "
+            "choose another run name or start afresh"
+        )
+    return study
+
+
+def stored_trials(study: optuna.Study) -> list[Trial]:
+    """Finished trials of a journal in the order in which they were written.
+
+    Trials of other tools, and trials that never finished, are left out.
+    """
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    own = [trial for trial in finished if "island" in trial.user_attrs]
+    return [
+        Trial(
+            number=number,
+            island=trial.user_attrs["island"],
+            generation=trial.user_attrs["generation"],
+            params=trial.params,
+            objectives=tuple(trial.values),
+            violations=tuple(trial.user_attrs["violations"]),
+        )
+        for number, trial in enumerate(own)
+    ]
+
+
+def store_trials(
+    study: optuna.Study,
+    trials: Sequence[Trial],
+    *,
+    distributions: Mapping[str, optuna.distributions.BaseDistribution],
+    constraint_names: Sequence[str],
+) -> None:
+    """Append finished trials, one line each.
+
+    Constraints are written the way Optuna 5 reads them and the way optuna-dashboard still does.
+    Raises EnvironmentLacking when the disk is full.
+    """
+    from optuna.trial import create_trial
+
+    for trial in trials:
+        frozen = create_trial(
+            values=list(trial.objectives),
+            params=dict(trial.params),
+            distributions=dict(distributions),
+            constraints=dict(zip(constraint_names, trial.violations, strict=True)),
+            user_attrs={
+                "island": trial.island,
+                "generation": trial.generation,
+                "violations": list(trial.violations),
+            },
+            system_attrs={"constraints": list(trial.violations)},
+        )
+        try:
+            study.add_trial(frozen)
+        except OSError as error:
+            raise EnvironmentLacking(
+                f"the search journal cannot be written ({error.strerror}); free space and run again: "
+                f"{trial.number} trials are kept"
+            ) from None

@@ -1,0 +1,330 @@
+"""The search space: which choices each layer has, and plans made from choice indices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from npuexplore.compression.plan import STRUCTURES, BlockShape, LayerPlan, PlanBatch, check_plan
+from npuexplore.compression.plan import CompressionPlan as _Plan
+from npuexplore.documents.model import Model
+from npuexplore.errors import BadInput
+from npuexplore.units import IntArray
+from npuexplore.workload.network import Network, matrices
+
+Choice = str | float | int
+ParameterKind = Literal["structure", "sparsity_frac", "weight_bits", "activation_bits", "skip_rate_frac"]
+
+DEFAULT_BLOCK: tuple[int, int] = (1, 16)
+"""Block shape where neither the study nor the part names one."""
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class SpaceSpec(Model):
+    """What the search may choose from, for every layer alike unless `fixed` says otherwise."""
+
+    structures: Annotated[
+        tuple[Literal["dense", "weight", "block", "unit"], ...], Field(min_length=1, strict=False)
+    ] = ("weight", "block", "unit")
+    """Sparsity structures to choose from; a sparsity of 0 is a dense layer under any of them."""
+    sparsity_frac: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=64, strict=False)] = (
+        0.0,
+        0.3,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+    )
+    """Grid of sparsities (zeros/total, or removed units for `unit`), rising, each in 0..1 (1 left out)."""
+    blocks: (
+        Annotated[
+            tuple[Annotated[BlockShape, Field(strict=False)], ...],
+            Field(min_length=1, max_length=16, strict=False),
+        ]
+        | None
+    ) = None
+    """Block shapes [outputs, inputs]; where not given, those whose zero blocks the part skips."""
+    weight_bits: Annotated[tuple[Literal[4, 8], ...], Field(min_length=1, strict=False)] = (4, 8)
+    """Bits of a stored weight, rising."""
+    activation_bits: Annotated[tuple[Literal[8, 16], ...], Field(min_length=1, strict=False)] = (8,)
+    """Bits of an activation, rising."""
+    skip_rate_frac: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=16, strict=False)] = (0.0,)
+    """Grid of shares of frames in which the recurrent state is not updated, rising."""
+    tied: bool = False
+    """Give all layers the same choice; without it each layer chooses for itself."""
+    fixed: Mapping[str, LayerPlan] = Field(default_factory=dict)
+    """Layers that the search leaves alone, by name, with the plan that they have."""
+
+    @field_validator("structures", "blocks")
+    @classmethod
+    def choices_differ(cls, choices: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        """The same choice twice would only waste trials."""
+        for choice in choices or ():
+            if choices is not None and choices.count(choice) > 1:
+                raise ValueError(f"{choice} is listed twice; list each choice once")
+        return choices
+
+    @field_validator("sparsity_frac", "weight_bits", "activation_bits", "skip_rate_frac")
+    @classmethod
+    def grid_rises(cls, grid: tuple[float, ...]) -> tuple[float, ...]:
+        """A grid is listed in rising order, no value twice."""
+        if list(grid) != sorted(set(grid)):
+            raise ValueError(
+                f"got {list(grid)}; list the values in rising order, each once: {sorted(set(grid))}"
+            )
+        return grid
+
+    @model_validator(mode="after")
+    def blocks_go_with_block(self) -> SpaceSpec:
+        """Block shapes without the block structure would be ignored."""
+        if self.blocks is not None and "block" not in self.structures:
+            raise ValueError(
+                f"blocks needs block among structures, got {list(self.structures)}; add it there"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def something_to_choose(self) -> SpaceSpec:
+        """Sparse structures at sparsity 0 alone are all the same dense network."""
+        if set(self.structures) != {"dense"} and self.sparsity_frac == (0.0,):
+            raise ValueError("sparsity_frac [0.0] leaves every structure dense; add values above 0")
+        return self
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing to choose: `lstm_1.sparsity_frac` and its choices."""
+
+    name: str
+    kind: ParameterKind
+    columns: tuple[int, ...]
+    """Layers that the choice holds for; empty for the skip rate."""
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every parameter of a search over one network, and the plan of the layers that are not searched."""
+
+    network: Network
+    parameters: tuple[Parameter, ...]
+    fixed: Mapping[str, LayerPlan]
+
+    @property
+    def designs(self) -> int:
+        """How many combinations of choices there are (several may mean the same plan)."""
+        return math.prod(len(parameter.choices) for parameter in self.parameters)
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Sparse structures that some layer may have, in the order of STRUCTURES."""
+        present = {
+            str(choice).split()[0]
+            for parameter in self.parameters
+            if parameter.kind == "structure"
+            for choice in parameter.choices
+        }
+        return tuple(name for name in STRUCTURES if name in present and name != "dense")
+
+
+def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[int, int]] = ()) -> Space:
+    """The parameters of `spec` over the layers of `network`.
+
+    profile_blocks : block shapes whose zeros the part skips, used where the spec names none.
+    Raises BadInput when `fixed` names an unknown layer or a plan that the layer cannot have, and when
+    no layer is left to search. The layer that gives the mask never has the structure `unit`: its
+    outputs are the mask bands.
+    """
+    _check_fixed(spec, network)
+    free = [index for index, layer in enumerate(network.layers) if layer.name not in spec.fixed]
+    blocks = tuple(spec.blocks or profile_blocks or (DEFAULT_BLOCK,))
+    groups = (
+        [("all", tuple(free))] if spec.tied else [(network.layers[index].name, (index,)) for index in free]
+    )
+    mask_column = len(network.layers) - 1
+    parameters = [
+        parameter
+        for name, columns in groups
+        for parameter in _layer_parameters(name, columns, spec, blocks, is_mask=columns == (mask_column,))
+    ]
+    parameters.append(Parameter("skip_rate_frac", "skip_rate_frac", (), spec.skip_rate_frac))
+    return Space(network, tuple(parameters), dict(spec.fixed))
+
+
+def _check_fixed(spec: SpaceSpec, network: Network) -> None:
+    try:
+        check_plan(_Plan(layers=spec.fixed), network)
+    except BadInput as error:
+        raise BadInput(f"space.fixed: {error}") from None
+    if all(layer.name in spec.fixed for layer in network.layers):
+        raise BadInput(
+            f"space.fixed: all {len(network.layers)} layers of {network.name} are fixed; "
+            "leave at least one to search"
+        )
+
+
+def _layer_parameters(
+    name: str,
+    columns: tuple[int, ...],
+    spec: SpaceSpec,
+    blocks: tuple[tuple[int, int], ...],
+    *,
+    is_mask: bool,
+) -> list[Parameter]:
+    structures: list[str] = []
+    for structure in spec.structures:
+        if structure == "block":
+            structures += [f"block {rows}x{columns_}" for rows, columns_ in blocks]
+        elif structure == "unit" and is_mask:
+            structures += ["dense"] if "dense" not in spec.structures else []
+        else:
+            structures.append(structure)
+    grids: list[tuple[ParameterKind, tuple[Choice, ...]]] = [
+        ("structure", tuple(structures)),
+        ("sparsity_frac", spec.sparsity_frac),
+        ("weight_bits", spec.weight_bits),
+        ("activation_bits", spec.activation_bits),
+    ]
+    return [Parameter(f"{name}.{kind}", kind, columns, choices) for kind, choices in grids]
+
+
+def only_structure(space: Space, structure: str) -> Space:
+    """The part of a space in which no layer has another sparse structure than `structure`.
+
+    A layer that cannot have it (the mask layer under `unit`) is dense there.
+    """
+    narrowed = []
+    for parameter in space.parameters:
+        if parameter.kind == "structure":
+            kept = tuple(c for c in parameter.choices if str(c).split()[0] == structure)
+            parameter = replace(parameter, choices=kept or ("dense",))
+        narrowed.append(parameter)
+    return replace(space, parameters=tuple(narrowed))
+
+
+def random_choices(space: Space, rng: np.random.Generator, count: int) -> IntArray:
+    """Choice indices of `count` random designs, (count, K) int64."""
+    sizes = np.array([len(parameter.choices) for parameter in space.parameters])
+    return rng.integers(sizes, size=(count, sizes.size))
+
+
+def all_choices(space: Space) -> IntArray:
+    """Choice indices of every design in order, (designs, K) int64; for spaces that fit in memory."""
+    sizes = [len(parameter.choices) for parameter in space.parameters]
+    return np.indices(sizes).reshape(len(sizes), -1).T
+
+
+def uniform_choices(space: Space) -> IntArray:
+    """Choice indices of the designs that treat every layer alike, (P, K) int64.
+
+    Sparsity, bits and structure are equal in all layers; a layer without the structure takes its
+    first one. Plans may repeat.
+    """
+    combined = dict.fromkeys(
+        (parameter.kind, choice) for parameter in space.parameters for choice in parameter.choices
+    )
+    by_kind: dict[str, list[Choice]] = {}
+    for kind, choice in combined:
+        by_kind.setdefault(kind, []).append(choice)
+    kinds = list(by_kind)
+    grid = np.indices([len(by_kind[kind]) for kind in kinds]).reshape(len(kinds), -1).T
+    columns = []
+    for parameter in space.parameters:
+        table = [_index_or_first(parameter, choice) for choice in by_kind[parameter.kind]]
+        columns.append(np.array(table)[grid[:, kinds.index(parameter.kind)]])
+    return np.unique(np.stack(columns, axis=1), axis=0)
+
+
+def _index_or_first(parameter: Parameter, choice: Choice) -> int:
+    return parameter.choices.index(choice) if choice in parameter.choices else 0
+
+
+def plans_from(space: Space, choices: IntArray) -> PlanBatch:
+    """Plans of choice indices.
+
+    choices : (P, K) int, one column per parameter; returns P plans over the L layers of the network.
+    A sparsity of 0 becomes the structure dense and dense a sparsity of 0, so that equal plans have
+    equal arrays.
+    """
+    count, layers = len(choices), len(space.network.layers)
+    plans = _fixed_plans(space, count)
+    rows, columns = np.ones((count, layers), np.int64), np.ones((count, layers), np.int64)
+    rows[:], columns[:] = plans.block_rows, plans.block_columns
+    for index, parameter in enumerate(space.parameters):
+        picked = choices[:, index]
+        if parameter.kind == "skip_rate_frac":
+            plans.skip_rate_frac[:] = np.array(parameter.choices, np.float64)[picked]
+        elif parameter.kind == "structure":
+            table = np.array([_structure_row(str(choice)) for choice in parameter.choices])[picked]
+            for column in parameter.columns:
+                plans.structure[:, column], rows[:, column], columns[:, column] = table.T
+        else:
+            values = getattr(plans, parameter.kind)
+            values[:, list(parameter.columns)] = np.array(parameter.choices)[picked][:, None]
+    return _canonical(replace(plans, block_rows=rows, block_columns=columns))
+
+
+def _structure_row(choice: str) -> tuple[int, int, int]:
+    """(structure code, block rows, block columns) of a choice such as `block 1x16`."""
+    structure, _, shape = choice.partition(" ")
+    rows, columns = (int(side) for side in shape.split("x")) if shape else (1, 1)
+    return STRUCTURES.index(structure), rows, columns
+
+
+def _fixed_plans(space: Space, count: int) -> PlanBatch:
+    """`count` copies of the plan that fixed layers have; the other layers dense int8."""
+    row = [space.fixed.get(layer.name, LayerPlan()) for layer in space.network.layers]
+    shape = (count, len(row))
+    blocks = np.array([choice.block or (1, 1) for choice in row], np.int64)
+    return PlanBatch(
+        structure=np.tile(np.array([STRUCTURES.index(c.structure) for c in row], np.int8), (count, 1)),
+        sparsity_frac=np.tile(np.array([c.sparsity_frac for c in row]), (count, 1)),
+        block_rows=np.broadcast_to(blocks[:, 0], shape),
+        block_columns=np.broadcast_to(blocks[:, 1], shape),
+        weight_bits=np.tile(np.array([c.weight_bits for c in row], np.int64), (count, 1)),
+        activation_bits=np.tile(np.array([c.activation_bits for c in row], np.int64), (count, 1)),
+        skip_rate_frac=np.zeros(count),
+    )
+
+
+def _canonical(plans: PlanBatch) -> PlanBatch:
+    structure = plans.structure.copy()
+    structure[:, -1][structure[:, -1] == STRUCTURES.index("unit")] = STRUCTURES.index("dense")
+    structure[plans.sparsity_frac == 0.0] = STRUCTURES.index("dense")
+    is_block = structure == STRUCTURES.index("block")
+    return replace(
+        plans,
+        structure=structure,
+        sparsity_frac=np.where(structure == STRUCTURES.index("dense"), 0.0, plans.sparsity_frac),
+        block_rows=np.where(is_block, plans.block_rows, 1),
+        block_columns=np.where(is_block, plans.block_columns, 1),
+    )
+
+
+def plan_keys(plans: PlanBatch) -> list[bytes]:
+    """A key per plan, equal exactly for equal plans."""
+    table = np.concatenate(
+        [np.asarray(values, np.float64).reshape(len(plans), -1) for values in vars(plans).values()], axis=1
+    )
+    return [row.tobytes() for row in table]
+
+
+def dominant_structures(plans: PlanBatch, network: Network) -> list[str]:
+    """The structure of most weights among each plan's sparse layers; `dense` where no layer is sparse."""
+    elems = dict.fromkeys((layer.name for layer in network.layers), 0)
+    for layer, _, rows, columns in matrices(network):
+        elems[layer] += rows * columns
+    weights = np.array(list(elems.values()))
+    shares = np.stack([(plans.structure == code) @ weights for code in range(1, len(STRUCTURES))], axis=1)
+    best = np.argmax(shares, axis=1)
+    return [
+        STRUCTURES[code + 1] if share > 0 else "dense"
+        for code, share in zip(best, shares.max(axis=1), strict=True)
+    ]
