@@ -1,0 +1,133 @@
+"""The integer grids of weights, activations and states: what is trained is what is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression.plan import CompressionPlan
+from npuexplore.units import FloatArray
+from npuexplore.workload.network import Network, gate_count
+
+CELL_INTEGER_BITS = 4
+"""An int16 cell state spans -16..16: tanh is 1 to the last bit of int8 well before that."""
+INPUT_SPAN = 8.0
+"""Input features, in deviations, are kept within +-8."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values step * n with integer low <= n <= high."""
+
+    step: float
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class RecurrentGrid:
+    """Grids of the hidden and the cell state of one recurrent layer; their steps are powers of two."""
+
+    hidden: Grid
+    cell: Grid
+
+
+def snap(values: FloatArray, grid: Grid) -> None:
+    """Round `values` in place to the nearest point of `grid`.
+
+    >>> row = np.array([0.3, 2.0, -0.26], np.float32)
+    >>> snap(row, Grid(0.5, -2, 1))
+    >>> row.tolist()
+    [0.5, 0.5, -0.5]
+    """
+    values *= 1.0 / grid.step
+    np.rint(values, out=values)
+    np.clip(values, grid.low, grid.high, out=values)
+    values *= grid.step
+
+
+def signed_grid(bits: int, span: float) -> Grid:
+    """All two's-complement codes of `bits` bits over -span..span.
+
+    >>> signed_grid(8, 1.0)
+    Grid(step=0.0078125, low=-128, high=127)
+    """
+    return Grid(span / 2 ** (bits - 1), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def recurrent_grid(activation_bits: int) -> RecurrentGrid:
+    """h on 1/128 (int8) or 1/32768 (int16); c always int16 with a power-of-two step."""
+    return RecurrentGrid(signed_grid(activation_bits, 1.0), signed_grid(16, 2.0**CELL_INTEGER_BITS))
+
+
+def input_grid(activation_bits: int) -> Grid:
+    """Grid of the scaled input features."""
+    return signed_grid(activation_bits, INPUT_SPAN)
+
+
+def output_grid(activation: str, activation_bits: int, observed: float) -> Grid:
+    """Grid of a dense layer's outputs; `observed` is the largest magnitude they were seen to reach.
+
+    Sigmoid and tanh span their known range, relu uses every code from 0 up, none is symmetric.
+
+    >>> output_grid("relu", 8, 25.5).step
+    0.1
+    """
+    levels = 255 if activation_bits == 8 else 32_767
+    signed = 2 ** (activation_bits - 1) - 1
+    if activation == "sigmoid":
+        return Grid(1.0 / (levels + 1), 0, levels)
+    if activation == "tanh":
+        return signed_grid(activation_bits, 1.0)
+    if activation == "relu":
+        return Grid(max(observed, 1e-6) / levels, 0, levels)
+    return Grid(max(observed, 1e-6) / signed, -signed, signed)
+
+
+def quantise(weights: FloatArray, *, bits: int, gates: int) -> tuple[NDArray[np.int8], FloatArray]:
+    """Integers (R, C) and the step (gates,) of each gate's rows: max|w| / (2^(bits-1) - 1).
+
+    >>> quantise(np.array([[1.27, -0.5]], np.float32), bits=8, gates=1)[0].tolist()
+    [[127, -50]]
+    """
+    rows = weights.reshape(gates, -1)
+    steps = weight_steps(weights, bits=bits, gates=gates)
+    return np.rint(rows / steps[:, None]).astype(np.int8).reshape(weights.shape), steps
+
+
+def weight_steps(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
+    """(gates,) grid step of each gate's rows; 1 where they are all zero."""
+    rows = weights.reshape(gates, -1)
+    largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    steps: FloatArray = (largest / (2 ** (bits - 1) - 1)).astype(weights.dtype, copy=False)
+    steps[steps == 0.0] = 1.0
+    return steps
+
+
+def fake_quantise(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
+    """`weights` moved to their integer grid, still floating point."""
+    steps = weight_steps(weights, bits=bits, gates=gates)[:, None]
+    rows = weights.reshape(gates, -1) / steps
+    np.rint(rows, out=rows)
+    rows *= steps
+    return rows.reshape(weights.shape)
+
+
+def integer_weights(
+    params: Mapping[str, Mapping[str, FloatArray]], plan: CompressionPlan, network: Network
+) -> dict[str, dict[str, tuple[NDArray[np.int8], FloatArray]]]:
+    """Per layer and matrix: the stored integers and the (gates,) step of each gate.
+
+    int4 weights come one per int8 element, in -7..7.
+    """
+    return {
+        layer.name: {
+            name: quantise(matrix, bits=plan.of(layer.name).weight_bits, gates=gate_count(layer.kind))
+            for name, matrix in params[layer.name].items()
+            if name.startswith("w")
+        }
+        for layer in network.layers
+    }

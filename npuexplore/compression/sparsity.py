@@ -1,0 +1,258 @@
+"""Which weights a structure removes: the same groups score in training and count afterwards.
+
+A group is one weight, one block (r outputs of one gate by c inputs, smaller at ragged edges) or one
+hidden unit (its rows in every gate, its bias, its column of w_hh and of the next layer's input matrix).
+Weight and block groups are laid over what unit pruning of the layer before leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression.plan import CompressionPlan, LayerPlan
+from npuexplore.units import FloatArray
+from npuexplore.workload.network import Layer, Network, gate_count, output_features
+
+BoolArray = NDArray[np.bool_]
+Params = dict[str, dict[str, FloatArray]]
+"""params["lstm_1"]["w_ih"]; float32."""
+Masks = dict[str, dict[str, BoolArray]]
+"""masks["lstm_1"]["w_ih"]: True = kept. Biases appear only where units were removed."""
+
+INPUT_MATRIX = {"lstm": "w_ih", "gru": "w_ih", "dense": "w"}
+
+
+def kept_units(units: int, sparsity_frac: float) -> int:
+    """Units that stay of a layer; at least one.
+
+    >>> kept_units(10, 0.25), kept_units(2, 0.9)
+    (8, 1)
+    """
+    return max(1, units - round(sparsity_frac * units))
+
+
+def group_scores(
+    weights: FloatArray, structure: str, *, block: tuple[int, int] = (1, 1), gates: int = 1
+) -> FloatArray:
+    """How much each group of a matrix (R, C) matters: |w|, or the root mean square of a block.
+
+    Returns (R, C) for `weight`, (gates, ceil(R / gates / r), ceil(C / c)) for `block`.
+
+    >>> group_scores(np.array([[3.0, -3.0, 4.0]]), "block", block=(1, 2)).tolist()
+    [[[3.0, 4.0]]]
+    """
+    if structure == "weight":
+        return np.abs(weights)
+    return np.sqrt(_block_sums(weights * weights, block, gates) / group_elems(weights.shape, block, gates))
+
+
+def group_elems(shape: tuple[int, ...], block: tuple[int, int], gates: int) -> NDArray[np.int64]:
+    """Weights in each block of a matrix of `shape`; fewer at ragged edges.
+
+    >>> group_elems((2, 3), (2, 2), 1).tolist()
+    [[[4, 2]]]
+    """
+    rows = _edge_lengths(shape[0] // gates, block[0])
+    columns = _edge_lengths(shape[1], block[1])
+    return np.broadcast_to(rows[:, None] * columns, (gates, rows.size, columns.size))
+
+
+def _edge_lengths(total: int, part: int) -> NDArray[np.int64]:
+    return np.diff(np.append(np.arange(0, total, part), total)).astype(np.int64)
+
+
+def _block_sums(values: FloatArray, block: tuple[int, int], gates: int) -> FloatArray:
+    cubes = values.reshape(gates, values.shape[0] // gates, values.shape[1])
+    rows = np.add.reduceat(cubes, np.arange(0, cubes.shape[1], block[0]), axis=1)
+    sums: FloatArray = np.add.reduceat(rows, np.arange(0, cubes.shape[2], block[1]), axis=2)
+    return sums
+
+
+def expand_groups(kept: BoolArray, shape: tuple[int, ...], *, block: tuple[int, int] = (1, 1)) -> BoolArray:
+    """Mask (R, C) of the kept groups, which come shaped as `group_scores` gives them.
+
+    >>> expand_groups(np.array([[[True, False]]]), (1, 3), block=(1, 2)).tolist()
+    [[True, True, False]]
+    """
+    if kept.ndim == 2:
+        return kept
+    gates, rows = kept.shape[0], shape[0] // kept.shape[0]
+    full = kept.repeat(block[0], axis=1)[:, :rows].repeat(block[1], axis=2)[:, :, : shape[1]]
+    return full.reshape(gates * rows, shape[1])
+
+
+def keep_largest(scores: FloatArray, elems: NDArray[np.int64] | None, sparsity_frac: float) -> BoolArray:
+    """Which of N groups stay so that zeros / total comes nearest to `sparsity_frac`.
+
+    scores : (N,) ; elems : (N,) weights in each group, None where all are equal. The lowest scores go;
+    among equals the earlier group goes first. At least one group stays.
+
+    >>> keep_largest(np.array([0.5, 0.1, 0.9, 0.1]), None, 0.5).tolist()
+    [True, False, True, False]
+    """
+    kept = np.ones(scores.size, bool)
+    if elems is None or elems.min() == elems.max():
+        kept[_lowest(scores, min(round(sparsity_frac * scores.size), scores.size - 1))] = False
+        return kept
+    order = np.argsort(scores, kind="stable")
+    dropped = np.cumsum(elems[order])
+    target = sparsity_frac * dropped[-1]
+    count = int(np.abs(np.append(0, dropped[:-1]) - target).argmin())
+    kept[order[:count]] = False
+    return kept
+
+
+def _lowest(scores: FloatArray, count: int) -> NDArray[np.intp]:
+    """Indices of the `count` lowest scores, the earlier one first among equals."""
+    if count == 0:
+        return np.empty(0, np.intp)
+    threshold = np.partition(scores, count - 1)[count - 1]
+    below = np.flatnonzero(scores < threshold)
+    equal = np.flatnonzero(scores == threshold)
+    return np.concatenate([below, equal[: count - below.size]])
+
+
+def unit_scores(entry: Mapping[str, FloatArray], layer: Layer, next_columns: FloatArray | None) -> FloatArray:
+    """(H,) root mean square of all weights that a unit's removal takes away."""
+    units, gates = output_features(layer), gate_count(layer.kind)
+    energy, count = np.zeros(units, np.float64), 0
+    for name, matrix in entry.items():
+        if name.startswith("w"):
+            squares = np.square(matrix, dtype=np.float64)
+            energy += squares.sum(axis=1).reshape(gates, units).sum(axis=0)
+            count += gates * matrix.shape[1]
+            if name == "w_hh":
+                energy += squares.sum(axis=0)
+                count += matrix.shape[0]
+    if next_columns is not None:
+        energy += np.square(next_columns, dtype=np.float64).sum(axis=0)
+        count += next_columns.shape[0]
+    return np.sqrt(energy / count)
+
+
+def layer_masks(
+    params: Mapping[str, Mapping[str, FloatArray]],
+    plan: CompressionPlan,
+    network: Network,
+    *,
+    ramp_frac: float = 1.0,
+) -> Masks:
+    """Magnitude masks at exactly the plan's sparsity, or at `ramp_frac` of it while pruning is under way.
+
+    Weight and block: one threshold per layer over its matrices together, zeros / total within one group
+    of the plan's sparsity_frac (total = weights left by unit pruning of the layer before). Unit:
+    round(sparsity_frac * H) units removed.
+    """
+    masks: Masks = {}
+    kept_inputs = np.ones(network.bands, bool)
+    for index, layer in enumerate(network.layers):
+        choice, entry = plan.of(layer.name), params[layer.name]
+        kept_outputs = np.ones(output_features(layer), bool)
+        if choice.structure == "unit":
+            following = _input_matrix(params, network, index + 1)
+            scores = unit_scores(entry, layer, following)
+            removed = kept_outputs.size - kept_units(kept_outputs.size, ramp_frac * choice.sparsity_frac)
+            kept_outputs[_lowest(scores, removed)] = False
+        masks[layer.name] = _masks_of_layer(
+            entry, layer, choice, kept_inputs, kept_outputs, ramp_frac * choice.sparsity_frac
+        )
+        kept_inputs = kept_outputs
+    return masks
+
+
+def _input_matrix(
+    params: Mapping[str, Mapping[str, FloatArray]], network: Network, index: int
+) -> FloatArray | None:
+    if index >= len(network.layers):
+        return None
+    layer = network.layers[index]
+    return params[layer.name][INPUT_MATRIX[layer.kind]]
+
+
+def _masks_of_layer(
+    entry: Mapping[str, FloatArray],
+    layer: Layer,
+    choice: LayerPlan,
+    kept_inputs: BoolArray,
+    kept_outputs: BoolArray,
+    sparsity_frac: float,
+) -> dict[str, BoolArray]:
+    gates = gate_count(layer.kind)
+    kept_rows = np.tile(kept_outputs, gates)
+    columns = {
+        name: kept_outputs if name == "w_hh" else kept_inputs for name in entry if name.startswith("w")
+    }
+    masks = {name: kept_rows[:, None] & kept[None, :] for name, kept in columns.items()}
+    if choice.structure in ("weight", "block") and sparsity_frac > 0.0:
+        left = {name: np.ascontiguousarray(entry[name][:, kept]) for name, kept in columns.items()}
+        for name, kept in _magnitude_masks(left, choice, gates, sparsity_frac).items():
+            masks[name][:, columns[name]] &= kept
+    if not kept_outputs.all():
+        masks |= {name: kept_rows.copy() for name in entry if name.startswith("bias")}
+    return masks
+
+
+def _magnitude_masks(
+    left: Mapping[str, FloatArray], choice: LayerPlan, gates: int, sparsity_frac: float
+) -> dict[str, BoolArray]:
+    """Masks of a layer's matrices under one threshold."""
+    block = choice.block or (1, 1)
+    scores = {
+        name: group_scores(matrix, choice.structure, block=block, gates=gates)
+        for name, matrix in left.items()
+    }
+    elems = None
+    if choice.structure == "block":
+        elems = np.concatenate(
+            [group_elems(matrix.shape, block, gates).reshape(-1) for matrix in left.values()]
+        )
+    kept = keep_largest(np.concatenate([s.reshape(-1) for s in scores.values()]), elems, sparsity_frac)
+    masks, start = {}, 0
+    for name, score in scores.items():
+        part = kept[start : start + score.size].reshape(score.shape)
+        masks[name] = expand_groups(part, left[name].shape, block=block)
+        start += score.size
+    return masks
+
+
+def apply_masks(params: Mapping[str, Mapping[str, FloatArray]], masks: Masks) -> dict[str, dict[str, Any]]:
+    """Parameters with everything pruned set to zero."""
+    return {
+        layer: {
+            name: array * masks[layer][name] if name in masks.get(layer, {}) else array
+            for name, array in entry.items()
+        }
+        for layer, entry in params.items()
+    }
+
+
+def kept_outputs_of(masks: Masks, layer: Layer) -> BoolArray:
+    """(H,) which units of a layer its masks leave."""
+    units = output_features(layer)
+    rows = masks.get(layer.name, {}).get("bias")
+    return np.ones(units, bool) if rows is None else rows[:units]
+
+
+def shrink(
+    params: Mapping[str, Mapping[str, FloatArray]], masks: Masks, network: Network
+) -> dict[str, dict[str, FloatArray]]:
+    """Parameters without the rows and columns of removed units: what is really stored."""
+    small: dict[str, dict[str, FloatArray]] = {}
+    kept_inputs = np.ones(network.bands, bool)
+    for layer in network.layers:
+        kept = kept_outputs_of(masks, layer)
+        rows = np.tile(kept, gate_count(layer.kind))
+        small[layer.name] = {}
+        for name, array in params[layer.name].items():
+            if name.startswith("w"):
+                columns = kept if name == "w_hh" else kept_inputs
+                array = array[np.ix_(rows, columns)]
+            elif name.startswith("bias"):
+                array = array[rows]
+            small[layer.name][name] = np.ascontiguousarray(array)
+        kept_inputs = kept
+    return small

@@ -1,0 +1,150 @@
+"""The mask network: parameters at the start, and the forward pass through the fused primitives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from autograd.tracer import getval
+
+from npuexplore.compression.plan import CompressionPlan
+from npuexplore.compression.quantize import input_grid, output_grid, recurrent_grid
+from npuexplore.compression.sparsity import Masks, Params
+from npuexplore.train.params import OBSERVED
+from npuexplore.train.primitives.dense import dense
+from npuexplore.train.primitives.gru import gru_seq
+from npuexplore.train.primitives.lstm import lstm_seq
+from npuexplore.train.primitives.prune import mask_fq, mask_only
+from npuexplore.train.primitives.quant import fq_act
+from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.units import FloatArray
+from npuexplore.workload.network import DenseLayer, Layer, Network, gate_count, input_features
+
+BOUNDED = ("sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What compression does to a forward pass.
+
+    Activations and states are always rounded as the plan says. Weights are pruned and rounded where
+    `masks` are given, and taken as they are (already pruned and rounded) where they are None.
+    """
+
+    plan: CompressionPlan
+    masks: Masks | None = None
+    frozen: bool = False
+
+
+def init_params(network: Network, *, rng: np.random.Generator) -> Params:
+    """Glorot-uniform input weights, orthogonal recurrent weights per gate, forget bias 1, float32."""
+    params: Params = {}
+    for layer, inputs in zip(network.layers, input_features(network), strict=True):
+        if isinstance(layer, DenseLayer):
+            outputs = layer.output_features
+            params[layer.name] = {"w": _glorot(rng, outputs, inputs), "bias": _zeros(outputs)}
+            if layer.activation not in BOUNDED:
+                params[layer.name][OBSERVED] = np.zeros((), np.float32)
+            continue
+        units, gates = layer.hidden_units, gate_count(layer.kind)
+        params[layer.name] = {
+            "w_ih": np.concatenate([_glorot(rng, units, inputs) for _ in range(gates)]),
+            "w_hh": np.concatenate([_orthogonal(rng, units) for _ in range(gates)]),
+            "bias": _zeros(gates * units),
+        }
+        if layer.kind == "lstm":
+            params[layer.name]["bias"][units : 2 * units] = 1.0
+        else:
+            params[layer.name]["bias_hh"] = _zeros(gates * units)
+    return params
+
+
+def _zeros(count: int) -> FloatArray:
+    return np.zeros(count, np.float32)
+
+
+def _glorot(rng: np.random.Generator, outputs: int, inputs: int) -> FloatArray:
+    limit = np.sqrt(6.0 / (inputs + outputs))  # Glorot 2010, eq. 16
+    return rng.uniform(-limit, limit, (outputs, inputs)).astype(np.float32)
+
+
+def _orthogonal(rng: np.random.Generator, units: int) -> FloatArray:
+    q, r = np.linalg.qr(rng.standard_normal((units, units)))
+    return (q * np.sign(np.diag(r))).astype(np.float32)
+
+
+def forward(
+    params: Mapping[str, Mapping[str, Any]],
+    features: Any,
+    network: Network,
+    treatment: Treatment | None = None,
+    *,
+    workspaces: Mapping[str, Workspace] | None = None,
+    observed: dict[str, float] | None = None,
+) -> Any:
+    """Mask bands (T, B, F) of scaled features (T, B, F), differentiable in `params`.
+
+    `observed` is filled with the largest magnitude that each unbounded dense layer gave.
+    """
+    values = features
+    if treatment is not None:
+        first_bits = treatment.plan.of(network.layers[0].name).activation_bits
+        values = fq_act(values, grid=input_grid(first_bits))
+    for layer in network.layers:
+        weights = treat_weights(params[layer.name], layer, treatment)
+        workspace = None if workspaces is None else workspaces[layer.name]
+        values = _layer_outputs(weights, values, layer, treatment, workspace, observed)
+    return values
+
+
+def treat_weights(entry: Mapping[str, Any], layer: Layer, treatment: Treatment | None) -> Mapping[str, Any]:
+    """One layer's parameters, pruned and rounded as the treatment says."""
+    if treatment is None or treatment.masks is None:
+        return entry
+    bits, gates = treatment.plan.of(layer.name).weight_bits, gate_count(layer.kind)
+    masks, frozen = treatment.masks.get(layer.name, {}), treatment.frozen
+    treated = dict(entry)
+    for name, mask in masks.items():
+        if name.startswith("w"):
+            treated[name] = mask_fq(entry[name], mask=mask, bits=bits, gates=gates, frozen=frozen)
+        else:
+            treated[name] = mask_only(entry[name], mask=mask, frozen=frozen)
+    return treated
+
+
+def _layer_outputs(
+    weights: Mapping[str, Any],
+    values: Any,
+    layer: Layer,
+    treatment: Treatment | None,
+    workspace: Workspace | None,
+    observed: dict[str, float] | None,
+) -> Any:
+    bits = None if treatment is None else treatment.plan.of(layer.name).activation_bits
+    if isinstance(layer, DenseLayer):
+        outputs = dense(values, weights["w"], weights["bias"], activation=layer.activation)
+        largest = 0.0
+        if layer.activation not in BOUNDED and (observed is not None or bits is not None):
+            largest = float(np.abs(getval(outputs)).max())
+            if observed is not None:
+                observed[layer.name] = largest
+        if bits is None:
+            return outputs
+        scale = float(weights[OBSERVED]) if OBSERVED in weights else 0.0
+        return fq_act(outputs, grid=output_grid(layer.activation, bits, scale or largest))
+    grid = None if bits is None else recurrent_grid(bits)
+    if layer.kind == "lstm":
+        return lstm_seq(
+            values, weights["w_ih"], weights["w_hh"], weights["bias"], grid=grid, workspace=workspace
+        )
+    return gru_seq(
+        values,
+        weights["w_ih"],
+        weights["w_hh"],
+        weights["bias"],
+        weights["bias_hh"],
+        grid=grid,
+        workspace=workspace,
+    )

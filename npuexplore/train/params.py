@@ -1,0 +1,52 @@
+"""Parameters as nested dicts, and their flat names on disk and on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from npuexplore.compression.sparsity import Params
+from npuexplore.units import FloatArray
+
+OBSERVED = "range"
+"""Not trained: the largest output a dense layer was seen to give, which scales its integer grid."""
+
+
+def flatten(params: Mapping[str, Mapping[str, Any]], prefix: str = "") -> dict[str, Any]:
+    """Names of the form "lstm_1/w_ih", in order.
+
+    >>> flatten({"fc": {"w": 1, "bias": 2}}, "params/")
+    {'params/fc/w': 1, 'params/fc/bias': 2}
+    """
+    return {
+        f"{prefix}{layer}/{name}": array for layer, entry in params.items() for name, array in entry.items()
+    }
+
+
+def unflatten(arrays: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """The nested form of the names that start with `prefix`.
+
+    >>> unflatten({"params/fc/w": 1, "adam_m/fc/w": 2}, "params/")
+    {'fc': {'w': 1}}
+    """
+    nested: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        if name.startswith(prefix):
+            layer, key = name[len(prefix) :].split("/")
+            nested.setdefault(layer, {})[key] = array
+    return nested
+
+
+def trained(params: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """The flat parameters that the optimiser moves."""
+    return {name: array for name, array in flatten(params).items() if not name.endswith(f"/{OBSERVED}")}
+
+
+def copy_params(params: Mapping[str, Mapping[str, Any]]) -> Params:
+    """A deep float32 copy."""
+    return {
+        layer: {name: np.array(array, np.float32, order="C") for name, array in entry.items()}
+        for layer, entry in params.items()
+    }

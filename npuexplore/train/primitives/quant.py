@@ -1,0 +1,44 @@
+"""Rounding to an integer grid whose gradient passes straight through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from autograd.extend import defvjp
+
+from npuexplore.compression.quantize import Grid, fake_quantise, snap
+from npuexplore.train.primitives.declare import differentiable
+from npuexplore.units import FloatArray
+
+
+@differentiable
+def fq_act(values: FloatArray, *, grid: Grid) -> FloatArray:
+    """`values` on `grid`; the gradient passes where they lie within its limits.
+
+    >>> fq_act(np.array([0.3, 9.0]), grid=Grid(0.25, -4, 3)).tolist()
+    [0.25, 0.75]
+    """
+    rounded = np.array(values)
+    snap(rounded, grid)
+    return rounded
+
+
+def _act_vjp(_: FloatArray, values: FloatArray, *, grid: Grid) -> Any:
+    def vjp(d_out: FloatArray) -> FloatArray:
+        low, high = (grid.low - 0.5) * grid.step, (grid.high + 0.5) * grid.step
+        return d_out * ((values >= low) & (values <= high))
+
+    return vjp
+
+
+defvjp(fq_act, _act_vjp)
+
+
+@differentiable
+def fq_weight(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
+    """Weights (R, C) on their symmetric grid, one step per gate; the gradient passes unchanged."""
+    return fake_quantise(weights, bits=bits, gates=gates)
+
+
+defvjp(fq_weight, lambda _, weights, *, bits, gates: lambda d_out: d_out)
