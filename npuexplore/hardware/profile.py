@@ -1,0 +1,167 @@
+"""A hardware profile: engine, clock, memories, CPU beside it, energy; every figure with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from npuexplore.documents.model import Model, Name, Provenance
+from npuexplore.hardware.engines import Engine
+
+Bytes = Annotated[int, Field(ge=0, le=2**40)]
+Rate = Annotated[float, Field(gt=0, le=1e6)]
+Cycles = Annotated[int, Field(ge=0, le=10**9)]
+Picojoules = Annotated[float, Field(ge=0, le=1e9)]
+Milliwatts = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class MemoryRegion(Model):
+    """One memory, as the engine sees it."""
+
+    kind: Literal["sram", "flash", "dram"]
+    capacity_bytes: Annotated[int, Field(ge=1_024, le=2**40)]
+    """Usable bytes, after what the runtime reserves."""
+    bytes_per_cycle: Rate
+    """Sustained transfer rate, in bytes per engine cycle."""
+    read_latency_cycles: Cycles = 0
+    write_latency_cycles: Cycles = 0
+    burst_bytes: Annotated[int, Field(ge=1, le=4_096)] = 1
+    """Shortest transfer that the memory does efficiently."""
+    pj_per_byte: Picojoules | None = None
+    """Energy of moving one byte; null where nobody has published it."""
+
+
+class MemoryMode(Model):
+    """Which memory holds what while the network runs."""
+
+    weights: Name
+    """Where weights and biases are read from."""
+    activations: Name
+    """Where inputs, outputs, state and scratch live."""
+    storage: Name
+    """Where the image rests when the power is off."""
+
+
+class FrontEndCpu(Model):
+    """The processor that does windowing, FFT, bands, mask and overlap-add, in float32."""
+
+    core: str
+    cycles_per_op: Rate
+    """CPU cycles per real floating-point operation."""
+    engine_cycles_per_cpu_cycle: Rate = 1.0
+    """Engine clock divided by CPU clock."""
+    pj_per_cycle: Picojoules | None = None
+
+
+class Runtime(Model):
+    """What the software around the network takes."""
+
+    code_bytes: Bytes
+    """Kernels, runtime and front end in flash."""
+    stack_bytes: Bytes
+    """Stack, descriptors and driver buffers in SRAM."""
+    lut_bytes: Bytes
+    """Tables of the activation functions in flash."""
+    bias_bytes_per_output: Annotated[int, Field(ge=0, le=64)]
+    """Bias and scale stored with every output of a matrix-vector product."""
+    scale_bytes_per_matrix: Annotated[int, Field(ge=0, le=1_024)]
+    """Scales and descriptors stored once per matrix."""
+
+
+class Energy(Model):
+    """Energy beside the memories' own; a null makes the energy of every estimate unknown."""
+
+    pj_per_mac: Picojoules | None = None
+    pj_per_elementwise_op: Picojoules | None = None
+    active_power_mw: Milliwatts | None = None
+    """Drawn while the network runs, beyond MACs and memory traffic."""
+    idle_power_mw: Milliwatts | None = None
+    """Drawn for the rest of the frame period."""
+
+
+class Source(Model):
+    """Where a group of figures comes from."""
+
+    of: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    """Keys of this profile; a key stands for everything below it, and the longest one counts."""
+    source: Provenance
+    cite: Annotated[str, Field(min_length=3)]
+
+
+class HardwareProfile(Model):
+    """A microNPU or Cortex-M part."""
+
+    schema_version: Literal["npuexplore.profile/1"] = Field(alias="schema")
+    name: Name
+    description: str = ""
+    clock_hz: Annotated[int, Field(ge=1_000, le=10_000_000_000)]
+    """Clock of the engine; the one place where cycles become time."""
+    engine: Engine
+    memories: Annotated[Mapping[Name, MemoryRegion], Field(min_length=1, max_length=8)]
+    memory_modes: Annotated[Mapping[Name, MemoryMode], Field(min_length=1, max_length=16)]
+    default_memory_mode: Name
+    front_end: FrontEndCpu
+    runtime: Runtime
+    energy: Energy = Energy()
+    sources: Annotated[tuple[Source, ...], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def modes_name_memories(self) -> HardwareProfile:
+        """A memory mode points at memories that exist."""
+        for name, mode in self.memory_modes.items():
+            for role in ("weights", "activations", "storage"):
+                region = getattr(mode, role)
+                if region not in self.memories:
+                    raise ValueError(
+                        f"memory_modes.{name}.{role}: got {region!r}; allowed: {', '.join(self.memories)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def default_mode_exists(self) -> HardwareProfile:
+        """The default memory mode is one of the profile's."""
+        if self.default_memory_mode not in self.memory_modes:
+            allowed = ", ".join(self.memory_modes)
+            raise ValueError(f"default_memory_mode: got {self.default_memory_mode!r}; allowed: {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def every_figure_has_a_source(self) -> HardwareProfile:
+        """A number without a source is not a fact."""
+        bare = [key for key, _ in figures(self) if source_of(self, key) is None]
+        if bare:
+            more = f" and {len(bare) - 3} more" if len(bare) > 3 else ""
+            raise ValueError(
+                f"sources: nothing covers {', '.join(bare[:3])}{more}; add an entry with of, source and cite"
+            )
+        return self
+
+
+def figures(profile: HardwareProfile) -> Iterator[tuple[str, float]]:
+    """(dotted key, number) of every figure that a profile gives; nulls and defaults give none."""
+    document = profile.model_dump(by_alias=True, exclude={"sources", "schema_version"}, exclude_defaults=True)
+    yield from _numbers(document, "")
+
+
+def source_of(profile: HardwareProfile, key: str) -> Source | None:
+    """The entry of `sources` that covers a dotted key most closely."""
+    best, length = None, -1
+    for entry in profile.sources:
+        for prefix in entry.of:
+            covers = key == prefix or key.startswith(f"{prefix}.")
+            if covers and len(prefix) > length:
+                best, length = entry, len(prefix)
+    return best
+
+
+def _numbers(node: Any, key: str) -> Iterator[tuple[str, float]]:
+    if isinstance(node, Mapping):
+        for name, child in node.items():
+            yield from _numbers(child, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _numbers(child, f"{key}.{index}")
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield key, node
