@@ -1,1 +1,32 @@
-"""Space, Optuna driver, front and picks; the only optuna import."""
+"""The search: space, Optuna driver, front, picks. Optuna itself is imported only when a search runs."""
+
+from npuexplore.search.driver import SearchResult, run_search
+from npuexplore.search.evaluation import Constraint, Evaluation, violations_of
+from npuexplore.search.feasibility import preflight
+from npuexplore.search.pareto import hypervolume, hypervolume_frac, knee, nondominated
+from npuexplore.search.picks import Pick, PickList, choose_picks
+from npuexplore.search.space import Space, SpaceSpec, dominant_structures, plans_from, space_for
+from npuexplore.search.spec import SearchSpec, refuse_unknown_objectives
+
+__all__ = [
+    "Constraint",
+    "Evaluation",
+    "Pick",
+    "PickList",
+    "SearchResult",
+    "SearchSpec",
+    "Space",
+    "SpaceSpec",
+    "choose_picks",
+    "dominant_structures",
+    "hypervolume",
+    "hypervolume_frac",
+    "knee",
+    "nondominated",
+    "plans_from",
+    "preflight",
+    "refuse_unknown_objectives",
+    "run_search",
+    "space_for",
+    "violations_of",
+]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,23 +21,18 @@ from npuexplore.errors import BadInput
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation
 from npuexplore.search.journal import Trial, open_journal, store_trials, stored_trials
 from npuexplore.search.pareto import feasible_front, hypervolume_frac
+from npuexplore.search.seeds import screened_plans, uniform_plans
 from npuexplore.search.space import (
+    Params,
     Space,
+    choice_row,
+    keys_of,
     only_structure,
     plan_keys,
     plans_from,
-    uniform_choices,
 )
 from npuexplore.search.spec import SearchSpec
-from npuexplore.search.suggest import (
-    Params,
-    choice_row,
-    distributions,
-    keys_of,
-    params_of,
-    propose,
-    select_parents,
-)
+from npuexplore.search.suggest import distributions, propose, select_parents
 from npuexplore.units import FloatArray
 
 if TYPE_CHECKING:
@@ -91,15 +86,20 @@ class _Island:
     trials: int
 
 
-@dataclass
-class _Progress:
-    """What a running search knows: the journal, what it holds, and whom to tell."""
+@dataclass(frozen=True)
+class _Search:
+    """A search on its way: what was asked for, the journal, and what is finished so far."""
 
+    space: Space
+    spec: SearchSpec
+    evaluate: Evaluate
+    seed: int
     study: optuna.Study
-    stored: dict[tuple[str, int], list[Trial]]
-    finished: list[Trial]
-    seen: set[bytes]
+    stored: Mapping[tuple[str, int], list[Trial]]
+    """What the journal held on opening, by island and generation."""
     on_trials: Callable[[int, int], None] | None
+    finished: list[Trial] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
 
 
 def run_search(
@@ -128,10 +128,10 @@ def run_search(
         stored: dict[tuple[str, int], list[Trial]] = {}
         for trial in stored_trials(study):
             stored.setdefault((trial.island, trial.generation), []).append(trial)
-        progress = _Progress(study, stored, [], set(), on_trials)
+        search = _Search(space, spec, evaluate, seed, study, stored, on_trials)
         for island in _islands(space, spec):
-            _run_island(island, space, spec, evaluate, seed=seed, progress=progress)
-    return _result(progress.finished, space, spec)
+            _run_island(island, search)
+    return _result(search.finished, space, spec)
 
 
 def _fingerprint(space: Space, spec: SearchSpec, seed: int, context: str) -> str:
@@ -160,104 +160,81 @@ def _islands(space: Space, spec: SearchSpec) -> list[_Island]:
     return [*islands, _Island(MIXED, len(structures), space, rest)]
 
 
-def _run_island(
-    island: _Island, space: Space, spec: SearchSpec, evaluate: Evaluate, *, seed: int, progress: _Progress
-) -> None:
+def _run_island(island: _Island, search: _Search) -> None:
     """Generation after generation until the island's trials are used, or its space is."""
-    parents = (
-        select_parents(progress.finished, space, population=spec.population) if island.name == MIXED else []
-    )
-    history = list(progress.finished) if island.name == MIXED else []
+    population = search.spec.population
+    history = list(search.finished) if island.name == MIXED else []
+    parents = select_parents(history, search.space, population=population)
     generation, done = 0, 0
     while done < island.trials:
-        count = min(spec.population, island.trials - done)
-        trials = progress.stored.get((island.name, generation), [])[:count]
-        if len(trials) < count:
-            proposed = _propose(
-                island,
-                spec,
-                history=parents if spec.sampler == "nsga2" else history,
-                count=count,
-                seed=[seed, island.index, generation],
-                seen=progress.seen,
-            )
-            trials = trials + _evaluate(
-                proposed[len(trials) :],
-                island,
-                space,
-                spec,
-                evaluate,
-                generation=generation,
-                progress=progress,
-                first_number=len(progress.finished) + len(trials),
-            )
-        progress.finished += trials
-        progress.seen.update(keys_of(space, [trial.params for trial in trials]))
-        if progress.on_trials is not None:
-            progress.on_trials(len(progress.finished), spec.trials)
+        count = min(population, island.trials - done)
+        ancestors = parents if search.spec.sampler == "nsga2" else history
+        trials = _run_generation(island, generation, search, count=count, ancestors=ancestors)
         if len(trials) < count:
             return
         history += trials
-        parents = select_parents([*parents, *trials], space, population=spec.population)
+        parents = select_parents([*parents, *trials], search.space, population=population)
         generation, done = generation + 1, done + count
 
 
-def _propose(
-    island: _Island,
-    spec: SearchSpec,
-    *,
-    history: list[Trial],
-    count: int,
-    seed: list[int],
-    seen: set[bytes],
+def _run_generation(
+    island: _Island, generation: int, search: _Search, *, count: int, ancestors: Sequence[Trial]
+) -> list[Trial]:
+    """The trials of a generation: those in the journal, and the rest evaluated now."""
+    trials = search.stored.get((island.name, generation), [])[:count]
+    if len(trials) < count:
+        proposed = _proposals(island, generation, search, count=count, ancestors=ancestors)
+        trials = trials + _evaluate(island, generation, search, proposed[len(trials) :], len(trials))
+    search.finished.extend(trials)
+    search.seen.update(keys_of(search.space, [trial.params for trial in trials]))
+    if search.on_trials is not None:
+        search.on_trials(len(search.finished), search.spec.trials)
+    return trials
+
+
+def _proposals(
+    island: _Island, generation: int, search: _Search, *, count: int, ancestors: Sequence[Trial]
 ) -> list[Params]:
-    """A generation; the first one of an island starts with plans that treat all layers alike."""
-    first = _uniform_plans(island.space, count // 2, seen) if not history else []
+    """Up to `count` new plans: seeds where an island starts, what Optuna suggests after that."""
+    seed = [search.seed, island.index, generation]
+    seen = set(search.seen)
+    first: list[Params] = []
+    if generation == 0:
+        if not ancestors:
+            first += uniform_plans(island.space, count=count // 2, seen=seen)
+            seen.update(keys_of(island.space, first))
+        first += screened_plans(
+            island.space,
+            search.evaluate,
+            screened=search.spec.screened_plans,
+            count=count - len(first),
+            seed=[*seed, 1],
+            seen=seen,
+        )
+        seen.update(keys_of(island.space, first))
     return first + propose(
         island.space,
-        sampler=spec.sampler,
-        history=history,
+        sampler=search.spec.sampler,
+        history=ancestors,
         count=count - len(first),
-        population=spec.population,
+        population=search.spec.population,
         seed=seed,
-        seen=seen | set(keys_of(island.space, first)),
+        seen=seen,
     )
-
-
-def _uniform_plans(space: Space, count: int, seen: set[bytes]) -> list[Params]:
-    """Up to `count` unseen uniform plans, evenly spread over all of them."""
-    rows = uniform_choices(space)
-    unseen: dict[bytes, Params] = {}
-    for row, key in zip(rows, plan_keys(plans_from(space, rows)), strict=True):
-        if key not in seen:
-            unseen.setdefault(key, params_of(space, row))
-    every = list(unseen.values())
-    picked = np.unique(np.linspace(0, len(every) - 1, min(count, len(every))).round().astype(int))
-    return [every[index] for index in picked]
 
 
 def _evaluate(
-    proposed: Iterable[Params],
-    island: _Island,
-    space: Space,
-    spec: SearchSpec,
-    evaluate: Evaluate,
-    *,
-    generation: int,
-    first_number: int,
-    progress: _Progress,
+    island: _Island, generation: int, search: _Search, params: Sequence[Params], before: int
 ) -> list[Trial]:
-    """Evaluate plans as one batch and append them to the journal."""
-    params = list(proposed)
+    """Evaluate plans as one batch and append them to the journal; `before` of their generation exist."""
     if not params:
         return []
-    evaluation = evaluate(
-        plans_from(space, np.array([choice_row(space.parameters, each) for each in params]))
-    )
-    _check_finite(evaluation, spec)
+    rows = np.array([choice_row(search.space, each) for each in params])
+    evaluation = search.evaluate(plans_from(search.space, rows))
+    _check_finite(evaluation, search.spec)
     trials = [
         Trial(
-            number=first_number + index,
+            number=len(search.finished) + before + index,
             island=island.name,
             generation=generation,
             params=each,
@@ -266,8 +243,12 @@ def _evaluate(
         )
         for index, each in enumerate(params)
     ]
-    names = [constraint.name for constraint in evaluation.constraints]
-    store_trials(progress.study, trials, distributions=distributions(space), constraint_names=names)
+    store_trials(
+        search.study,
+        trials,
+        distributions=distributions(search.space),
+        constraint_names=[constraint.name for constraint in evaluation.constraints],
+    )
     return trials
 
 
@@ -288,7 +269,7 @@ def _check_finite(evaluation: Evaluation, spec: SearchSpec) -> None:
 
 
 def _result(trials: list[Trial], space: Space, spec: SearchSpec) -> SearchResult:
-    rows = np.array([choice_row(space.parameters, trial.params) for trial in trials])
+    rows = np.array([choice_row(space, trial.params) for trial in trials])
     objectives = np.array([trial.objectives for trial in trials], np.float64)
     violations = np.array([trial.violations for trial in trials], np.float64).reshape(len(trials), -1)
     feasible = np.asarray((violations <= 0.0).all(axis=1))

@@ -18,6 +18,9 @@ from npuexplore.units import IntArray
 from npuexplore.workload.network import Network, matrices
 
 Choice = str | float | int
+Params = Mapping[str, Any]
+"""A design as a document: parameter name -> choice."""
+
 ParameterKind = Literal["structure", "sparsity_frac", "weight_bits", "activation_bits", "skip_rate_frac"]
 
 DEFAULT_BLOCK: tuple[int, int] = (1, 16)
@@ -328,3 +331,21 @@ def dominant_structures(plans: PlanBatch, network: Network) -> list[str]:
         STRUCTURES[code + 1] if share > 0 else "dense"
         for code, share in zip(best, shares.max(axis=1), strict=True)
     ]
+
+
+def choice_row(space: Space, params: Params) -> list[int]:
+    """Choice indices (K) of a trial's params."""
+    return [parameter.choices.index(params[parameter.name]) for parameter in space.parameters]
+
+
+def params_of(space: Space, row: Sequence[int]) -> Params:
+    """Params of choice indices (K)."""
+    return {p.name: p.choices[index] for p, index in zip(space.parameters, row, strict=True)}
+
+
+def keys_of(space: Space, params: Sequence[Params]) -> list[bytes]:
+    """The plan key of each params."""
+    if not params:
+        return []
+    rows = np.array([choice_row(space, each) for each in params])
+    return plan_keys(plans_from(space, rows))

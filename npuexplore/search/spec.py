@@ -35,6 +35,8 @@ class SearchSpec(Model):
     """Plans to evaluate in all; the search of each single structure takes half of them together."""
     population: Annotated[int, Field(ge=4, le=1_000)] = 50
     """Plans per generation; a generation is evaluated as one batch."""
+    screened_plans: Annotated[int, Field(ge=0, le=100_000)] = 8_192
+    """Random plans that are looked at before each sub-search; the best start it, the rest are forgotten."""
     objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = (
         "latency_ms",
         "flash_bytes",

@@ -8,13 +8,22 @@ after ten thousand trials as after ten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from npuexplore.search.journal import Trial
-from npuexplore.search.space import Parameter, Space, all_choices, plan_keys, plans_from, random_choices
+from npuexplore.search.space import (
+    Params,
+    Space,
+    all_choices,
+    keys_of,
+    params_of,
+    plan_keys,
+    plans_from,
+    random_choices,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -27,32 +36,12 @@ ASKS_PER_TRIAL = 10
 
 ENUMERABLE_DESIGNS = 20_000
 
-Params = dict[str, Any]
-
 
 def distributions(space: Space) -> dict[str, optuna.distributions.BaseDistribution]:
     """Optuna's view of the parameters of a space."""
     from optuna.distributions import CategoricalDistribution
 
     return {p.name: CategoricalDistribution(list(p.choices)) for p in space.parameters}
-
-
-def choice_row(parameters: Sequence[Parameter], params: Mapping[str, Any]) -> list[int]:
-    """Choice indices (K) of a trial's params."""
-    return [parameter.choices.index(params[parameter.name]) for parameter in parameters]
-
-
-def params_of(space: Space, row: Sequence[int]) -> Params:
-    """Params of choice indices (K)."""
-    return {p.name: p.choices[index] for p, index in zip(space.parameters, row, strict=True)}
-
-
-def keys_of(space: Space, params: Sequence[Mapping[str, Any]]) -> list[bytes]:
-    """The plan key of each params."""
-    if not params:
-        return []
-    rows = np.array([choice_row(space.parameters, each) for each in params])
-    return plan_keys(plans_from(space, rows))
 
 
 def select_parents(pool: Sequence[Trial], space: Space, *, population: int) -> list[Trial]:
@@ -101,7 +90,7 @@ def _unseen_suggestion(study: optuna.Study, dists: Any, space: Space, taken: set
     for _ in range(ASKS_PER_TRIAL):
         params = study.ask(fixed_distributions=dists).params
         if keys_of(space, [params])[0] not in taken:
-            return dict(params)
+            return params
     return None
 
 

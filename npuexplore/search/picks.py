@@ -1,0 +1,188 @@
+"""Which plans are worth retraining: the knee, the best of each structure, the extremes, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.errors import LimitsNotMet
+from npuexplore.search.pareto import crowding, feasible_front, knee
+from npuexplore.units import FloatArray
+
+LOSS = "quality_loss_db"
+
+_SUPERLATIVES = {
+    "latency_ms": ("fastest", "fastest"),
+    "cycles": ("fastest", "fastest"),
+    "flash_bytes": ("smallest", "smallest in flash"),
+    "sram_bytes": ("least-sram", "smallest in SRAM"),
+    "energy_uj": ("least-energy", "least energy"),
+    "average_power_mw": ("least-power", "least power"),
+    LOSS: ("best-quality", "least loss of quality"),
+}
+"""Objective -> (name of the pick that minimises it, the same in a sentence)."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A plan to retrain."""
+
+    index: int
+    """Its position among the evaluated plans."""
+    name: str
+    structure: str
+    why: str
+    """One sentence on what it is best at, with its predicted figures."""
+
+
+@dataclass(frozen=True)
+class PickList:
+    """The picks, in the order of their importance, and what could not be picked."""
+
+    picks: tuple[Pick, ...]
+    missing: tuple[str, ...]
+    """A sentence for each structure that has no pick."""
+
+
+def choose_picks(
+    objectives: FloatArray,
+    names: Sequence[str],
+    *,
+    feasible: NDArray[np.bool_],
+    structures: Sequence[str],
+    loss_limit_db: float,
+    count: int,
+    required: Sequence[str] = ("weight", "block", "unit"),
+) -> PickList:
+    """Up to `count` plans: the knee, the best of each required structure, then the best of each objective.
+
+    objectives : (P, M) float, minimised, named by `names` (quality_loss_db among them); feasible : (P,)
+    bool; structures : dominant structure of each plan. Only feasible plans within `loss_limit_db` are
+    picked; where there is none at all, the feasible plans that lose least. Of equal plans the first
+    one is taken. Raises LimitsNotMet when nothing is feasible.
+    """
+    if not feasible.any():
+        raise LimitsNotMet(
+            "no evaluated plan keeps every limit; raise a limit, allow more sparsity or search longer"
+        )
+    within = feasible & (objectives[:, names.index(LOSS)] <= loss_limit_db)
+    table = _Table(objectives, tuple(names), np.array(structures), loss_limit_db)
+    missing = tuple(_missing(table, feasible, within, required))
+    proposals = (
+        _within_limit(table, within, required) if within.any() else _nearest(table, feasible, required)
+    )
+    picks: dict[int, Pick] = {}
+    for pick in proposals:
+        if len(picks) == count:
+            break
+        picks.setdefault(pick.index, pick)
+    return PickList(tuple(picks.values()), missing)
+
+
+@dataclass(frozen=True)
+class _Table:
+    objectives: FloatArray
+    names: tuple[str, ...]
+    structures: NDArray[np.str_]
+    loss_limit_db: float
+
+    @property
+    def cost(self) -> str:
+        """The objective that stands for speed or size: the first one that is not the quality."""
+        return next(name for name in self.names if name != LOSS)
+
+    def best(self, index: NDArray[np.int64], objective: str) -> int:
+        """Among `index`, the plan with the least of an objective; the others, as listed, break ties."""
+        first = self.names.index(objective)
+        order = [first, *(column for column in range(len(self.names)) if column != first)]
+        keys = [index, *(self.objectives[index, column] for column in reversed(order))]
+        return int(index[np.lexsort(keys)[0]])
+
+    def pick(self, index: int, name: str, reason: str) -> Pick:
+        figures = ", ".join(
+            figure(objective, value)
+            for objective, value in zip(self.names, self.objectives[index].tolist(), strict=True)
+        )
+        return Pick(index, name, str(self.structures[index]), f"{reason}: {figures} predicted.")
+
+
+def _within_limit(table: _Table, within: NDArray[np.bool_], required: Sequence[str]) -> Iterator[Pick]:
+    front = feasible_front(table.objectives, within)
+    limit = f"within {table.loss_limit_db:g} dB of predicted loss"
+    best_balance = int(front[knee(table.objectives[front])])
+    yield table.pick(best_balance, "knee", f"Knee of the front, the best balance {limit}")
+    covered = str(table.structures[best_balance])
+    _, superlative = _SUPERLATIVES[table.cost]
+    for structure in required:
+        own = np.flatnonzero(within & (table.structures == structure))
+        if own.size and structure != covered:
+            yield table.pick(
+                table.best(own, table.cost),
+                structure,
+                f"Of the plans that are mostly {structure}-sparse the {superlative} {limit}",
+            )
+    for objective in table.names:
+        name, superlative = _SUPERLATIVES[objective]
+        yield table.pick(table.best(front, objective), name, f"Of all plans the {superlative} {limit}")
+    yield from _spread(table, front)
+
+
+def _spread(table: _Table, front: NDArray[np.int64]) -> Iterator[Pick]:
+    """The rest of the front, loneliest first."""
+    order = np.argsort(-crowding(table.objectives[front]), kind="stable")
+    for rank, index in enumerate(front[order], start=1):
+        yield table.pick(int(index), f"front-{rank}", "A point of the front far from the other picks")
+
+
+def _nearest(table: _Table, feasible: NDArray[np.bool_], required: Sequence[str]) -> Iterator[Pick]:
+    """Where no plan is within the limit: what fits and loses least, over all and of each structure."""
+    reason = f"No plan that fits stays within {table.loss_limit_db:g} dB; this one loses least"
+    yield table.pick(table.best(np.flatnonzero(feasible), LOSS), "best-quality", reason)
+    for structure in required:
+        own = np.flatnonzero(feasible & (table.structures == structure))
+        if own.size:
+            yield table.pick(table.best(own, LOSS), structure, f"{reason} of the {structure}-sparse plans")
+
+
+def _missing(
+    table: _Table, feasible: NDArray[np.bool_], within: NDArray[np.bool_], required: Sequence[str]
+) -> Iterator[str]:
+    loss = table.objectives[:, table.names.index(LOSS)]
+    for structure in required:
+        own = table.structures == structure
+        if (own & within).any():
+            continue
+        if (own & feasible).any():
+            least = figure(LOSS, float(loss[own & feasible].min()))
+            yield (
+                f"No {structure}-sparse plan that fits stays within {table.loss_limit_db:g} dB; "
+                f"the best has {least}."
+            )
+        elif own.any():
+            yield f"No {structure}-sparse plan that was evaluated keeps every limit."
+        else:
+            yield f"No {structure}-sparse plan was evaluated."
+
+
+def figure(objective: str, value: float) -> str:
+    """An objective's value with its unit, for a sentence.
+
+    >>> figure("flash_bytes", 87000.0), figure("quality_loss_db", 0.314)
+    ('87.0 kB flash', '0.31 dB loss')
+    """
+    if objective == "flash_bytes":
+        return f"{value / 1000:,.1f} kB flash"
+    if objective == "sram_bytes":
+        return f"{value / 1000:,.1f} kB SRAM"
+    if objective == "cycles":
+        return f"{value:,.0f} cycles"
+    forms = {
+        "latency_ms": f"{value:.3g} ms",
+        "energy_uj": f"{value:.3g} µJ per frame",
+        "average_power_mw": f"{value:.3g} mW",
+        LOSS: f"{value:.2f} dB loss",
+    }
+    return forms[objective]
