@@ -26,7 +26,7 @@ SPEECH_SHAPE_DB = (-30.0, -15.0, 0.0, 0.0, -8.0, -14.0, -20.0, -28.0)
 def levelled(samples: NDArray[Any]) -> Float32:
     """(N,) `samples` without their mean, at LEVEL, lowered where peaks would leave +-1.
 
-    >>> float(levelled(np.array([1.0, -1.0])).max().round(3))
+    >>> round(float(levelled(np.array([1.0, -1.0])).max()), 3)
     0.05
     """
     centred = samples - samples.mean()
@@ -41,9 +41,10 @@ def shaped(
 ) -> Float64:
     """(N,) Gaussian noise whose spectrum follows `gain_db` of the frequency in Hz."""
     length = samples + samples % 2
-    frequencies = np.fft.rfftfreq(length, 1.0 / rate_hz)
-    spectrum = rng.standard_normal((2, frequencies.size)) * 10.0 ** (gain_db(frequencies) / 20.0)
-    noise: Float64 = np.fft.irfft(spectrum[0] + 1j * spectrum[1], length)[:samples]
+    frequencies = np.arange(length // 2 + 1) * (rate_hz / length)
+    gains = np.power(10.0, gain_db(frequencies) / 20.0)
+    real, imaginary = rng.standard_normal((2, frequencies.size))
+    noise: Float64 = np.fft.irfft(gains * (real + 1j * imaginary), length)[:samples]
     return noise
 
 

@@ -161,7 +161,7 @@ def sentence(language: str, rng: np.random.Generator) -> str:
     """One sentence of `language` (as espeak-ng names it): two in three written, one in three made up.
 
     >>> sentence("en-us", np.random.default_rng(0))
-    'They sell apples, plums and pears beside the highway.'
+    'Read the instructions carefully before you plug it in.'
     """
     written = OTHERS.get(language.split("-")[0], ENGLISH)
     if rng.random() < 2 / 3:
