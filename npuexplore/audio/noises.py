@@ -41,7 +41,7 @@ def shaped(
 ) -> Float64:
     """(N,) Gaussian noise whose spectrum follows `gain_db` of the frequency in Hz."""
     length = samples + samples % 2
-    frequencies = np.arange(length // 2 + 1) * (rate_hz / length)
+    frequencies = np.linspace(0.0, 0.5 * rate_hz, length // 2 + 1, dtype=np.float64)
     gains = np.power(10.0, gain_db(frequencies) / 20.0)
     real, imaginary = rng.standard_normal((2, frequencies.size))
     noise: Float64 = np.fft.irfft(gains * (real + 1j * imaginary), length)[:samples]
