@@ -77,7 +77,7 @@ def training_batches(
 def feature_deviation(batch_at: Callable[[int], SpectralBatch], *, batches: int = 8) -> NDArray[np.float32]:
     """Root mean square of each band's feature over some batches: the fixed scale of the features. (F,)"""
     squares = [np.square(batch_at(step).features).mean(axis=(0, 1)) for step in range(batches)]
-    return np.sqrt(np.mean(squares, axis=0) + 1e-6).astype(np.float32)
+    return np.asarray(np.sqrt(np.mean(squares, axis=0) + 1e-6), np.float32)
 
 
 def spectral_batch(
@@ -171,9 +171,8 @@ def _mix(
 
 def _energy(spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
     """(B,) sum of squared magnitudes."""
-    return np.einsum("tbk,tbk->b", spectra.real, spectra.real).astype(np.float64) + np.einsum(
-        "tbk,tbk->b", spectra.imag, spectra.imag
-    ).astype(np.float64)
+    parts = [np.einsum("tbk,tbk->b", part, part) for part in (spectra.real, spectra.imag)]
+    return np.sum(parts, axis=0, dtype=np.float64)
 
 
 def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:
@@ -185,5 +184,7 @@ def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> 
 
 
 def _gain_for_snr(speech: FloatArray, noise: FloatArray, snr_db: float) -> float:
-    ratio = float(np.square(speech, dtype=np.float64).sum() / (np.square(noise, dtype=np.float64).sum() + 1e-20))
+    ratio = float(
+        np.square(speech, dtype=np.float64).sum() / (np.square(noise, dtype=np.float64).sum() + 1e-20)
+    )
     return float(np.sqrt(ratio / 10.0 ** (snr_db / 10.0)))

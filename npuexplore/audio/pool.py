@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from npuexplore.audio.augment import Augmentation, change_speed, in_room, vary_voice
 from npuexplore.audio.sources import Recording, Split
-from npuexplore.errors import BadInput
 from npuexplore.units import FloatArray
 
 LONGEST_TALKERS = 6
@@ -27,42 +26,33 @@ class SegmentPool:
 
     def speech_segments(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
         """(B, N) float32 at full scale."""
-        return self.speech[index].astype(np.float32) * np.float32(1 / 32_768)
+        return np.asarray(self.speech[index].astype(np.float32) * np.float32(1 / 32_768))
 
     def noise_segments(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
         """(B, N) float32 at full scale."""
-        return self.noise[index].astype(np.float32) * np.float32(1 / 32_768)
+        return np.asarray(self.noise[index].astype(np.float32) * np.float32(1 / 32_768))
+
+
+def segment_pair(
+    split: Split, settings: Augmentation, index: int, *, samples: int, rate_hz: int, seed: int
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Segment `index` of speech and of noise, each (samples,) int16; depends on the arguments alone."""
+    rng = np.random.default_rng([seed, 4, index])
+    voices = _by_group(split.speech)
+    speech = _speech_segment(voices, settings, samples, rate_hz=rate_hz, rng=rng)
+    noise = _noise_segment(split.noise, voices, settings, samples, rate_hz=rate_hz, rng=rng)
+    return _full_scale(speech), _full_scale(noise)
 
 
 def build_pool(
-    split: Split,
-    settings: Augmentation,
-    *,
-    segments: int,
-    samples: int,
-    rate_hz: int,
-    seed: int,
-    on_progress: Callable[[int, int], None] | None = None,
+    split: Split, settings: Augmentation, *, segments: int, samples: int, rate_hz: int, seed: int
 ) -> SegmentPool:
-    """`segments` segments of speech and as many of noise, each of `samples` samples.
-
-    Every segment depends on (seed, its index) alone. Raises BadInput without speech or noise.
-    """
-    if not split.speech or not split.noise:
-        missing = "speech" if not split.speech else "noise"
-        raise BadInput(f"training data: no {missing} to train on; give a folder with speech/ and noise/")
-    speech = np.empty((segments, samples), np.int16)
-    noise = np.empty((segments, samples), np.int16)
-    voices = _by_group(split.speech)
-    for index in range(segments):
-        rng = np.random.default_rng([seed, 4, index])
-        speech[index] = _full_scale(_speech_segment(voices, settings, samples, rate_hz=rate_hz, rng=rng))
-        noise[index] = _full_scale(
-            _noise_segment(split.noise, voices, settings, samples, rate_hz=rate_hz, rng=rng)
-        )
-        if on_progress:
-            on_progress(index + 1, segments)
-    return SegmentPool(speech, noise)
+    """A pool in memory: `segments` segments of speech and as many of noise."""
+    pairs = [
+        segment_pair(split, settings, index, samples=samples, rate_hz=rate_hz, seed=seed)
+        for index in range(segments)
+    ]
+    return SegmentPool(np.stack([speech for speech, _ in pairs]), np.stack([noise for _, noise in pairs]))
 
 
 def random_crop(samples: FloatArray, length: int, rng: np.random.Generator) -> FloatArray:
@@ -123,7 +113,9 @@ def _noise_segment(
             _speech_segment(voices, settings, samples, rate_hz=rate_hz, rng=rng)
             for _ in range(int(rng.integers(1, LONGEST_TALKERS + 1)))
         ]
-        return np.sum([_unit(talker) * 10 ** rng.uniform(-0.4, 0.0) for talker in talkers], axis=0)
+        return np.asarray(
+            np.sum([_unit(talker) * 10 ** rng.uniform(-0.4, 0.0) for talker in talkers], axis=0)
+        )
     if kind == "coloured":
         return _coloured(samples, rng)
     recording = noises[int(rng.integers(len(noises)))]
@@ -146,4 +138,4 @@ def _unit(samples: FloatArray) -> FloatArray:
 
 def _full_scale(samples: FloatArray) -> NDArray[np.int16]:
     peak = float(np.abs(samples).max()) + 1e-9
-    return np.rint(samples * (32_000.0 / peak)).astype(np.int16)
+    return np.asarray(np.rint(samples * (32_000.0 / peak)), np.int16)

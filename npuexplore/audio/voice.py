@@ -1,6 +1,6 @@
 """Lower a voice while keeping its formants: pitch-synchronous overlap-add (Moulines and Charpentier 1990).
 
-Recorded corpora of small telephone voices are mostly women's; lowered copies stand in for the men who are missing.
+Small recorded corpora are mostly women's voices; lowered copies stand in for the men who are missing.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def _analysis_marks(
     """Grain centres one period apart, moved to the local peak where voiced."""
     step = int(TRACK_STEP_S * rate_hz)
     unvoiced_period = UNVOICED_STEP_S * rate_hz
-    marks, periods, voiced = [], [], []
+    marks: list[int] = []
+    periods: list[float] = []
+    voiced: list[bool] = []
     position = unvoiced_period
     while position < len(samples) - unvoiced_period:
         f0 = float(track[min(int(position) // step, len(track) - 1)])

@@ -1,0 +1,110 @@
+"""`npuexplore estimate`: one plan on one part, layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from npuexplore.cli.console import Json, note, print_json, print_table
+from npuexplore.errors import UsageError
+
+if TYPE_CHECKING:
+    from npuexplore.compression.plan import CompressionPlan
+    from npuexplore.workload.network import Network
+
+ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Shipped hardware profile or a path.")]
+NetworkName = Annotated[str, typer.Option("--network", "-n", help="Shipped network or a path.")]
+
+
+def estimate(
+    profile: ProfileName,
+    network: NetworkName,
+    plan: Annotated[Path | None, typer.Option("--plan", help="YAML of a plan, layer by layer.")] = None,
+    structure: Annotated[
+        str | None, typer.Option(help="dense, weight, block or unit, for every layer.")
+    ] = None,
+    sparsity: Annotated[
+        float | None, typer.Option(help="Zeros/total, or removed units; 0 to below 1.")
+    ] = None,
+    block: Annotated[str | None, typer.Option(help="Block as outputs x inputs: 1x16.")] = None,
+    weight_bits: Annotated[int | None, typer.Option(help="4 or 8.")] = None,
+    activation_bits: Annotated[int | None, typer.Option(help="8 or 16.")] = None,
+    skip_rate: Annotated[
+        float | None, typer.Option(help="Share of frames without a state update; 0 to below 1.")
+    ] = None,
+    memory_mode: Annotated[str | None, typer.Option(help="A memory mode of the profile.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Cycles, time, memory and energy of one compressed network on one part."""
+    from npuexplore.compression.given import load_plan
+    from npuexplore.cost.document import estimate_document
+    from npuexplore.cost.estimate import estimate as estimate_costs
+    from npuexplore.hardware.load import load_profile
+    from npuexplore.workload.load import load_network
+
+    part, workload = load_profile(profile), load_network(network)
+    flags = {
+        "--structure": structure,
+        "--sparsity": sparsity,
+        "--block": block,
+        "--weight-bits": weight_bits,
+        "--activation-bits": activation_bits,
+        "--skip-rate": skip_rate,
+    }
+    given = [name for name, value in flags.items() if value is not None]
+    if plan is not None and given:
+        raise UsageError(f"--plan and {given[0]}: give a plan file or flags for all layers, not both")
+    choice = load_plan(plan, workload) if plan is not None else _uniform(flags, workload)
+    result = estimate_costs(part, workload, choice, memory_mode=memory_mode)
+    document = estimate_document(result, 0)
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def _uniform(flags: dict[str, Any], network: Network) -> CompressionPlan:
+    """The same choice for all layers, from flags."""
+    from npuexplore.compression.given import plan_of_flags
+
+    return plan_of_flags(
+        network,
+        structure=flags["--structure"],
+        sparsity_frac=flags["--sparsity"],
+        block=flags["--block"],
+        weight_bits=flags["--weight-bits"],
+        activation_bits=flags["--activation-bits"],
+        skip_rate_frac=flags["--skip-rate"],
+    )
+
+
+def _show(document: dict[str, Any]) -> None:
+    layers = [
+        [
+            layer["name"],
+            layer["kind"],
+            f"{layer['kept_macs']:,} of {layer['macs']:,}",
+            f"{layer['cycles']:,}",
+            layer["bound_by"],
+            f"{layer['weight_bytes']:,}",
+        ]
+        for layer in document["layers"]
+    ]
+    print_table(
+        f"{document['network']} on {document['profile']}, {document['memory_mode']}",
+        ["layer", "kind", "MACs", "cycles", "bound by", "weight bytes"],
+        layers,
+    )
+    rows = [[name, _figure(value)] for name, value in document["totals"].items()]
+    rows += [[f"fits {name}", "yes" if fits else "no"] for name, fits in document["fits"].items()]
+    print_table("totals", ["quantity", "value"], rows)
+    for assumption in document["assumptions"]:
+        note(f"Assumed: {assumption}")
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -1,0 +1,106 @@
+"""`npuexplore study ...`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from npuexplore.cli.console import DEFAULT_RUNS, Json, Runs, note, print_json, print_table, progress_bars
+
+app = typer.Typer(no_args_is_help=True, help="Run a study, look at one, go on with one.")
+
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder with speech/ and noise/ (and pairs to score on).")
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Trainings at a time.")]
+
+
+@app.command("run")
+def run(
+    study: Annotated[str, typer.Argument(help="Shipped study or path of a study YAML.")],
+    data: Data = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run directory.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over in a used run directory.")] = False,
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Search, retrain the picks, write report.html and results.json; resumes a stopped run."""
+    from npuexplore.pipeline.study import Request, run_study
+    from npuexplore.pipeline.study_file import load_study, run_name
+
+    document, _ = load_study(study)
+    folder = runs / run_name(name or document.name)
+    request = Request(study=document, folder=folder, data=data, fresh=fresh, workers=workers)
+    with progress_bars() as tell:
+        finished = run_study(request, tell=tell)
+    _show_results(finished.folder, as_json=as_json)
+
+
+@app.command("resume")
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    data: Data = None,
+    workers: Workers = 2,
+    as_json: Json = False,
+) -> None:
+    """Go on with a stopped run, with the study as it was started."""
+    from npuexplore.pipeline.status import request_of
+    from npuexplore.pipeline.study import run_study
+
+    with progress_bars() as tell:
+        finished = run_study(request_of(folder, data=data, workers=workers), tell=tell)
+    _show_results(finished.folder, as_json=as_json)
+
+
+@app.command("status")
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    as_json: Json = False,
+) -> None:
+    """What of a run is finished."""
+    from npuexplore.pipeline.status import status_of
+
+    document = status_of(folder)
+    if as_json:
+        print_json(document)
+    else:
+        rows = [[stage, state] for stage, state in document["stages"].items()]
+        print_table(f"{document['study']} in {folder}", ["stage", "state"], rows)
+
+
+def _show_results(folder: Path, *, as_json: bool) -> None:
+    import json
+
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    if as_json:
+        print_json(results)
+        return
+    rows = [_row("baseline (float)", results["baseline"], results)]
+    rows += [
+        _row(pick["name"], {**pick, "quality": pick["achieved"]["quality"]}, results)
+        for pick in results["picks"]
+    ]
+    columns = ["network", "latency ms", "flash kB", "SDR gain dB", "SI-SDR gain dB", "loss dB", "predicted"]
+    print_table(f"{results['study']['name']} on {results['profile']['name']}", columns, rows)
+    note(f"Report: {folder / 'report.html'}")
+    note(f"Results: {folder / 'results.json'}")
+
+
+def _row(name: str, entry: dict[str, object], results: dict[str, object]) -> list[str]:
+    del results
+    estimates, quality = entry["estimates"], entry["quality"]
+    assert isinstance(estimates, dict)
+    assert isinstance(quality, dict)
+    achieved, predicted = entry.get("achieved"), entry.get("predicted")
+    return [
+        name,
+        f"{estimates['latency_ms']:.2f}",
+        f"{estimates['flash_bytes'] / 1000:.1f}",
+        f"{quality['unseen']['sdr_improvement_db']:+.2f}",
+        f"{quality['unseen']['si_sdr_improvement_db']:+.2f}",
+        f"{achieved['quality_loss_db']:.2f}" if isinstance(achieved, dict) else "",
+        f"{predicted['quality_loss_db']:.2f}" if isinstance(predicted, dict) else "",
+    ]

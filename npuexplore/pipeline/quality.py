@@ -1,0 +1,147 @@
+"""What compression costs in quality: measured one-shot, layer by layer, then summed for any plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.audio.mixtures import SpectralBatch, spectral_batch
+from npuexplore.audio.sources import Pair
+from npuexplore.audio.stft import FrontEnd, stft
+from npuexplore.compression.plan import (
+    STRUCTURES,
+    CompressionPlan,
+    LayerPlan,
+    PlanBatch,
+    batch_plans,
+    plan_at,
+)
+from npuexplore.pipeline.checkpoints import TrainedNetwork
+from npuexplore.search.space import Space, plans_from
+from npuexplore.train.apply import mask_of, one_shot
+from npuexplore.train.primitives.head import error_ratio_db
+from npuexplore.units import FloatArray
+from npuexplore.workload.network import Network
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SensitivityModel:
+    """Loss of a plan = what retraining leaves of the sum of its layers' one-shot losses."""
+
+    losses_db: tuple[Mapping[int, float], ...]
+    """Per layer: one-shot loss of a choice, by `choice_key`."""
+    recovery_frac: float
+
+    def loss_db(self, plans: PlanBatch) -> NDArray[np.float64]:
+        """(P,) expected loss in dB after retraining; every choice must have been measured."""
+        total = np.zeros(len(plans))
+        keys = choice_keys(plans)
+        for layer, losses in enumerate(self.losses_db):
+            known = np.array(sorted(losses), np.int64)
+            values = np.array([losses[int(key)] for key in known])
+            total += values[np.searchsorted(known, keys[:, layer])]
+        return self.recovery_frac * total
+
+
+def choice_keys(plans: PlanBatch) -> NDArray[np.int64]:
+    """(P, L) one integer per layer choice; choices without zeros share the dense key of their bits."""
+    sparse = plans.sparsity_frac > 0
+    structure = np.where(sparse, plans.structure.astype(np.int64), STRUCTURES.index("dense"))
+    block = np.where(structure == STRUCTURES.index("block"), plans.block_rows * 512 + plans.block_columns, 0)
+    key = structure * 512 * 512 + block
+    key = key * 10_001 + np.rint(plans.sparsity_frac * 10_000).astype(np.int64)
+    return np.asarray((key * 32 + plans.weight_bits) * 32 + plans.activation_bits)
+
+
+def calibration_batch(pairs: Sequence[Pair], front_end: FrontEnd) -> SpectralBatch:
+    """Spectra of calibration mixtures, which all have one length."""
+    noisy = stft(np.stack([pair.noisy for pair in pairs]), front_end)
+    clean = stft(np.stack([pair.clean for pair in pairs]), front_end)
+    return spectral_batch(noisy, clean, front_end)
+
+
+def spectral_quality_db(trained: TrainedNetwork, batch: SpectralBatch, front_end: FrontEnd) -> float:
+    """Mean ratio of speech to error over the mixtures, in dB: the training loss with its sign turned."""
+    features = batch.features / trained.feature_scale
+    mask = mask_of(trained.params, features, trained.network, trained.plan) @ front_end.synthesis
+    ratios, _ = error_ratio_db(mask, batch.noisy_power, batch.cross, batch.clean_power)
+    return -float(ratios.mean())
+
+
+def measure_sensitivity(
+    baseline: TrainedNetwork,
+    space: Space,
+    batch: SpectralBatch,
+    front_end: FrontEnd,
+    *,
+    on_progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """One row per layer and choice: the loss of compressing that layer alone, without retraining.
+
+    Losses below 0 (compression that happens to help) count as 0.
+    """
+    reference_db = spectral_quality_db(baseline, batch, front_end)
+    cases = list(_cases(space))
+    rows = []
+    for done, (layer, choice) in enumerate(cases, start=1):
+        plan = CompressionPlan(layers={layer: choice})
+        compressed = TrainedNetwork(
+            network=baseline.network,
+            params=one_shot(baseline.params, plan, baseline.network),
+            feature_scale=baseline.feature_scale,
+            plan=plan,
+            training={},
+        )
+        loss_db = reference_db - spectral_quality_db(compressed, batch, front_end)
+        rows.append(
+            {
+                "layer": layer,
+                **choice.model_dump(mode="json"),
+                "one_shot_loss_db": round(max(loss_db, 0.0), 4),
+            }
+        )
+        if on_progress:
+            on_progress(done, len(cases))
+    return rows
+
+
+def sensitivity_model(
+    rows: Sequence[Mapping[str, Any]], network: Network, *, recovery_frac: float
+) -> SensitivityModel:
+    """The model of measured rows."""
+    names = [layer.name for layer in network.layers]
+    losses: list[dict[int, float]] = [{} for _ in names]
+    for row in rows:
+        choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields})
+        plan = batch_plans([CompressionPlan(layers={row["layer"]: choice})], network)
+        layer = names.index(row["layer"])
+        losses[layer][int(choice_keys(plan)[0, layer])] = row["one_shot_loss_db"]
+    return SensitivityModel(tuple(losses), recovery_frac)
+
+
+def fitted_recovery_frac(one_shot_db: FloatArray, achieved_db: FloatArray) -> float | None:
+    """Share of the one-shot loss that retraining left, by least squares over the picks; None without loss."""
+    energy = float(np.square(one_shot_db).sum())
+    if energy == 0.0:
+        return None
+    return float(np.dot(one_shot_db, np.maximum(achieved_db, 0.0)) / energy)
+
+
+def _cases(space: Space) -> Iterator[tuple[str, LayerPlan]]:
+    """Every different choice of every layer in the space."""
+    for column, layer in enumerate(space.network.layers):
+        own = [i for i, parameter in enumerate(space.parameters) if column in parameter.columns]
+        grids = np.indices([len(space.parameters[i].choices) for i in own]).reshape(len(own), -1).T
+        choices = np.zeros((max(len(grids), 1), len(space.parameters)), np.int64)
+        if own:
+            choices[:, own] = grids
+        plans = plans_from(space, choices)
+        _, first = np.unique(choice_keys(plans)[:, column], return_index=True)
+        for index in np.sort(first):
+            yield layer.name, plan_at(plans, int(index), space.network).of(layer.name)

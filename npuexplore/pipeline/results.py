@@ -1,0 +1,248 @@
+"""`results.json`: everything a study found, without a clock, a host or a path in it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+import npuexplore
+from npuexplore.compression.plan import CompressionPlan, plan_at
+from npuexplore.compression.quantize import integer_weights
+from npuexplore.compression.sparsity import layer_masks, shrink
+from npuexplore.cost.document import estimate_document
+from npuexplore.cost.estimate import estimate
+from npuexplore.cost.stored import stored_weight_bytes
+from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
+from npuexplore.pipeline.objectives import Problem, constraints_of
+from npuexplore.pipeline.quality import SensitivityModel, fitted_recovery_frac
+from npuexplore.pipeline.run_directory import RunDirectory
+from npuexplore.search.driver import SearchResult
+from npuexplore.search.pareto import knee
+from npuexplore.search.picks import Pick
+from npuexplore.search.space import Space
+
+RESULTS_SCHEMA = "npuexplore.results/1"
+SET_WORDS = {
+    "unseen": "mixtures of a voice and noises that training never heard",
+    "pairs": "recorded pairs, for scoring only",
+}
+LOSS_METRIC = "si_sdr_improvement_db"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the stages of a study leave to report."""
+
+    problem: Problem
+    space: Space
+    sensitivity: Sequence[Mapping[str, Any]]
+    model: SensitivityModel
+    found: SearchResult
+    picks: Sequence[Pick]
+    missing: Sequence[str]
+    """A sentence for each structure that has no pick."""
+    qualities: Mapping[str, Mapping[str, Any]]
+    data: Mapping[str, Any]
+
+
+def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
+    """The document of a finished study; equal inputs, seeds and versions give equal documents."""
+    problem, study = outcome.problem, outcome.problem.study
+    baseline = read_network(run.baseline)
+    picks = [_pick(outcome, pick, read_network(run.pick(pick.name))) for pick in outcome.picks]
+    return {
+        "schema": RESULTS_SCHEMA,
+        "study": study.model_dump(mode="json", by_alias=True),
+        "data": dict(outcome.data),
+        "profile": problem.profile.model_dump(mode="json", by_alias=True),
+        "network": problem.network.model_dump(mode="json", by_alias=True),
+        "environment": environment(),
+        "seeds": {"study": study.seed, "baseline": study.seed, "retrain": study.seed + 1},
+        "engine": _engine(outcome),
+        "objectives": list(outcome.found.objective_names),
+        "limits": {limit.name: limit.limit for limit in constraints_of(problem, with_quality=True)},
+        "evaluations": _evaluations(outcome.qualities["baseline"]),
+        "baseline": _baseline(outcome, baseline),
+        "sensitivity": [dict(row) for row in outcome.sensitivity],
+        "front": _front(outcome),
+        "picks": picks,
+        "missing": list(outcome.missing),
+        "agreement": _agreement(outcome, picks),
+    }
+
+
+def environment() -> dict[str, str]:
+    """Versions that results depend on, and the kernels that numpy's BLAS chose."""
+    from threadpoolctl import threadpool_info
+
+    kernels = {
+        str(library.get("architecture", "")) for library in threadpool_info() if library["user_api"] == "blas"
+    }
+    return {
+        "npuexplore": npuexplore.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "scipy", "autograd", "optuna")},
+        "openblas_architecture": ", ".join(sorted(kernels - {""})) or "unknown",
+    }
+
+
+def _engine(outcome: Outcome) -> dict[str, Any]:
+    found, spec = outcome.found, outcome.problem.study.search
+    return {
+        "name": spec.engine,
+        "sampler": spec.sampler,
+        "trials": len(found.plans),
+        "feasible_trials": int(found.feasible.sum()),
+        "designs": outcome.space.designs,
+        "front_sha256": found.front_sha256,
+        "hypervolume_frac": round(found.hypervolume_frac, 6),
+    }
+
+
+def _evaluations(qualities: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {
+            "what": SET_WORDS[name],
+            "items": quality["items"],
+            "sdr_in_db": quality["mean"]["sdr_in_db"],
+            "si_sdr_in_db": quality["mean"]["si_sdr_in_db"],
+        }
+        for name, quality in qualities.items()
+    }
+
+
+def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
+    result = estimate(problem.profile, problem.network, plan, memory_mode=problem.study.memory_mode)
+    document = estimate_document(result, 0)
+    return {"estimates": document["totals"], "fits": document["fits"], "layers": document["layers"]}
+
+
+def _means(qualities: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: quality["mean"] for name, quality in qualities.items()}
+
+
+def _baseline(outcome: Outcome, trained: TrainedNetwork) -> dict[str, Any]:
+    return {
+        "checkpoint": "baseline.npz",
+        "what": "float weights as trained; cost estimated for the same network in dense int8",
+        **dict(trained.training),
+        "quality": _means(outcome.qualities["baseline"]),
+        "files": {name: quality["files"] for name, quality in outcome.qualities["baseline"].items()},
+        **_costs(outcome.problem, CompressionPlan()),
+    }
+
+
+def _front(outcome: Outcome) -> list[dict[str, Any]]:
+    problem, found = outcome.problem, outcome.found
+    plans = found.plans.take(found.front)
+    costs = estimate(problem.profile, problem.network, plans, memory_mode=problem.study.memory_mode)
+    loss_db = outcome.model.loss_db(plans)
+    named = {pick.index: pick.name for pick in outcome.picks}
+    at_knee = int(knee(found.objectives[found.front]))
+    return [
+        {
+            "id": f"plan-{index}",
+            "plan": plan_at(plans, row, problem.network).model_dump(mode="json"),
+            "estimates": estimate_document(costs, row)["totals"],
+            "quality_loss_db": round(float(loss_db[row]), 4),
+            "feasible": True,
+            "knee": row == at_knee,
+            "pick": named.get(int(index)),
+        }
+        for row, index in enumerate(found.front)
+    ]
+
+
+def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, Any]:
+    problem = outcome.problem
+    plan = plan_at(outcome.found.plans, pick.index, problem.network)
+    predicted_loss_db = float(outcome.model.loss_db(outcome.found.plans.take(np.array([pick.index])))[0])
+    reference, achieved = outcome.qualities["baseline"], outcome.qualities[pick.name]
+    loss_db = reference["unseen"]["mean"][LOSS_METRIC] - achieved["unseen"]["mean"][LOSS_METRIC]
+    costs = _costs(problem, plan)
+    layers = _layers(problem, plan, trained, costs["layers"])
+    return {
+        "name": pick.name,
+        "why": pick.why,
+        "structure": pick.structure,
+        "plan": plan.model_dump(mode="json"),
+        **costs,
+        "layers": layers,
+        "predicted": {
+            "quality_loss_db": round(predicted_loss_db, 4),
+            LOSS_METRIC: round(reference["unseen"]["mean"][LOSS_METRIC] - predicted_loss_db, 3),
+            "weight_bytes": costs["estimates"]["weight_bytes"],
+        },
+        "achieved": {
+            "quality": _means(achieved),
+            "files": {name: quality["files"] for name, quality in achieved.items()},
+            "quality_loss_db": round(loss_db, 3),
+            "weight_bytes": sum(layer["weight_bytes"] for layer in layers if "zeros_frac" in layer),
+            "zeros_frac": _zeros_frac(layers),
+        },
+        **dict(trained.training),
+        "checkpoint": f"picks/{pick.name}.npz",
+    }
+
+
+def _layers(
+    problem: Problem, plan: CompressionPlan, trained: TrainedNetwork, costs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One row per layer of the estimate; network layers with what their real weights hold."""
+    masks = layer_masks(trained.params, plan, problem.network)
+    small = shrink(trained.params, masks, problem.network)
+    integers = integer_weights(small, plan, problem.network)
+    full = {
+        layer.name: sum(w.size for name, w in trained.params[layer.name].items() if name.startswith("w"))
+        for layer in problem.network.layers
+    }
+    rows = []
+    for cost in costs:
+        row = {key: cost[key] for key in ("name", "kind", "cycles", "bound_by")}
+        if cost["name"] in integers:
+            choice = plan.of(cost["name"])
+            matrices = {name: values for name, (values, _) in integers[cost["name"]].items()}
+            kept = sum(int(np.count_nonzero(matrix)) for matrix in matrices.values())
+            row |= choice.model_dump(mode="json")
+            row |= {
+                "kept_weights": kept,
+                "zeros_frac": round(1.0 - kept / full[cost["name"]], 6),
+                "weight_bytes_predicted": cost["weight_bytes"],
+                "weight_bytes": stored_weight_bytes(problem.profile, choice, matrices),
+            }
+        rows.append(row)
+    return rows
+
+
+def _zeros_frac(layers: Sequence[Mapping[str, Any]]) -> float:
+    """Zeros over all weights of the dense network; removed units count as zeros."""
+    sparse = [layer for layer in layers if "zeros_frac" in layer]
+    total = sum(layer["kept_weights"] / max(1.0 - layer["zeros_frac"], 1e-9) for layer in sparse)
+    return round(float(1.0 - sum(layer["kept_weights"] for layer in sparse) / total), 6)
+
+
+def _agreement(outcome: Outcome, picks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """How well predicted and achieved losses agree over the picks."""
+    predicted = np.array([pick["predicted"]["quality_loss_db"] for pick in picks])
+    achieved = np.array([pick["achieved"]["quality_loss_db"] for pick in picks])
+    one_shot = predicted / outcome.model.recovery_frac
+    fitted = fitted_recovery_frac(one_shot, achieved)
+    return {
+        "quality_rank_correlation": _rank_correlation(predicted, achieved),
+        "recovery_frac_assumed": outcome.model.recovery_frac,
+        "recovery_frac_fitted": None if fitted is None else round(fitted, 4),
+    }
+
+
+def _rank_correlation(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float | None:
+    """Spearman's rank correlation; None where one side does not vary."""
+    from scipy.stats import spearmanr
+
+    if len(left) < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
+        return None
+    return round(float(spearmanr(left, right).statistic), 4)

@@ -1,0 +1,326 @@
+"""The main job: data, baseline, sensitivity, search, retraining, evaluation, report; each stage resumable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from npuexplore.audio.sources import Corpus, Pair
+from npuexplore.audio.stft import front_end
+from npuexplore.compression.plan import CompressionPlan, plan_at
+from npuexplore.cost.estimate import block_shapes
+from npuexplore.documents.atomic import write_json, write_text
+from npuexplore.hardware.load import load_profile
+from npuexplore.pipeline.checkpoints import read_network
+from npuexplore.pipeline.data import (
+    calibration_set,
+    credits_of,
+    data_document,
+    evaluation_sets,
+    gather,
+    prepare_segments,
+)
+from npuexplore.pipeline.jobs import TrainingJob, run_jobs
+from npuexplore.pipeline.objectives import Problem, evaluator
+from npuexplore.pipeline.quality import (
+    SensitivityModel,
+    calibration_batch,
+    measure_sensitivity,
+    sensitivity_model,
+)
+from npuexplore.pipeline.results import Outcome, assemble
+from npuexplore.pipeline.run_directory import RunDirectory, claim, digest, read_stage, sole_writer
+from npuexplore.pipeline.study_file import StudyFile
+from npuexplore.report.page import render_page
+from npuexplore.search.driver import SearchResult, run_search
+from npuexplore.search.feasibility import preflight
+from npuexplore.search.picks import Pick, PickList, choose_picks
+from npuexplore.search.space import Space, dominant_structures, space_for
+from npuexplore.train.evaluate import evaluate
+from npuexplore.workload.load import load_network
+
+Tell = Callable[[str, int, int, str], None]
+"""(stage, done, total, detail): what progress bars show."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of `study run`."""
+
+    study: StudyFile
+    folder: Path
+    """The run directory."""
+    data: Path | None = None
+    fresh: bool = False
+    workers: int = 2
+    until: str = "report"
+    """Last stage to run: baseline, search, retraining or report."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A study under way."""
+
+    request: Request
+    problem: Problem
+    run: RunDirectory
+    space: Space
+    tell: Tell
+    clock: Callable[[], float]
+    seconds: dict[str, float]
+
+    def timed(self, stage: str, started: float) -> None:
+        self.seconds[stage] = round(self.clock() - started, 1)
+
+
+class _Sound:
+    """The study's audio, read when first needed: a finished stage does not need it again."""
+
+    def __init__(self, job: _Job) -> None:
+        self.job = job
+        self._corpus: Corpus | None = None
+
+    @property
+    def corpus(self) -> Corpus:
+        if self._corpus is None:
+            self._corpus = gather(
+                self.job.problem.study,
+                self.job.problem.network,
+                self.job.request.data,
+                on_progress=lambda done, total: self.job.tell("data", done, total, ""),
+            )
+        return self._corpus
+
+
+def run_study(request: Request, *, tell: Tell, clock: Callable[[], float] = time.monotonic) -> RunDirectory:
+    """Runs a study to its end, or goes on where it was stopped; returns its run directory.
+
+    Raises LimitsNotMet when nothing fits, UsageError when the directory belongs to another study,
+    BadInput for data that cannot be used, EnvironmentLacking for a missing extra or a full disk.
+    """
+    job = _prepare(request, tell, clock)
+    with sole_writer(job.run):
+        claim(job.run, _inputs(job), fresh=request.fresh)
+        if job.run.results.is_file() and job.run.report.is_file():
+            return job.run
+        _run_stages(job)
+    return job.run
+
+
+def _run_stages(job: _Job) -> None:
+    sound, until = _Sound(job), job.request.until
+    baseline = _train_baseline(job, sound)
+    if until == "baseline":
+        return
+    rows = _sensitivity(job, sound, baseline)
+    recovery_frac = job.problem.study.picks.recovery_frac
+    model = sensitivity_model(rows, job.problem.network, recovery_frac=recovery_frac)
+    found = _search(job, model)
+    if until == "search":
+        return
+    chosen = _choose(job, found)
+    _retrain(job, sound, found, chosen.picks)
+    if until == "retraining":
+        return
+    outcome = Outcome(
+        problem=job.problem,
+        space=job.space,
+        sensitivity=rows,
+        model=model,
+        found=found,
+        picks=chosen.picks,
+        missing=chosen.missing,
+        qualities=_evaluate_all(job, sound, chosen.picks),
+        data=_inputs(job)["data"],
+    )
+    _publish(job, outcome)
+
+
+def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> _Job:
+    study = request.study
+    problem = Problem(study, load_profile(study.profile), load_network(study.network))
+    space = space_for(study.space, problem.network, block_shapes(problem.profile))
+    job = _Job(request, problem, RunDirectory(request.folder), space, tell, clock, {})
+    data_document(study, request.data)
+    preflight(space, evaluator(problem, None), seed=study.seed)
+    return job
+
+
+def _inputs(job: _Job) -> dict[str, Any]:
+    """Everything that decides the results."""
+    problem = job.problem
+    return {
+        "study": problem.study.model_dump(mode="json", by_alias=True),
+        "profile": problem.profile.model_dump(mode="json", by_alias=True),
+        "network": problem.network.model_dump(mode="json", by_alias=True),
+        "data": data_document(problem.study, job.request.data),
+    }
+
+
+def _train_baseline(job: _Job, sound: _Sound) -> Path:
+    if not job.run.baseline.exists():
+        started = job.clock()
+        segments = _segments(job, sound)
+        job.timed("data", started)
+        started = job.clock()
+        _run_trainings(job, "baseline", [_training(job, sound, segments, "baseline")])
+        job.timed("baseline", started)
+    return job.run.baseline
+
+
+def _segments(job: _Job, sound: _Sound) -> Path:
+    return prepare_segments(
+        job.run,
+        job.problem.study,
+        job.problem.network,
+        sound.corpus,
+        workers=job.request.workers,
+        on_progress=lambda done, total: job.tell("segments", done, total, ""),
+    )
+
+
+def _training(
+    job: _Job, sound: _Sound, segments: Path, name: str, plan: CompressionPlan | None = None
+) -> TrainingJob:
+    study, run = job.problem.study, job.run
+    return TrainingJob(
+        name=name,
+        network=job.problem.network,
+        recipe=study.baseline if plan is None else study.retrain,
+        mixtures=study.mixtures,
+        pool_folder=segments,
+        state=run.training_state(name),
+        output=run.baseline if plan is None else run.pick(name),
+        seed=study.seed if plan is None else study.seed + 1,
+        start=None if plan is None else run.baseline,
+        plan=plan,
+        credits=credits_of(sound.corpus),
+    )
+
+
+def _run_trainings(job: _Job, stage: str, jobs: Sequence[TrainingJob]) -> None:
+    steps = {each.name: 0 for each in jobs}
+    total = sum(each.recipe.steps for each in jobs)
+
+    def on_progress(name: str, step: int, _: int, loss: float) -> None:
+        steps[name] = step
+        job.tell(stage, sum(steps.values()), total, f"{name} {loss:+.1f} dB")
+
+    run_jobs(jobs, workers=job.request.workers, on_progress=on_progress)
+
+
+def _sensitivity(job: _Job, sound: _Sound, baseline: Path) -> list[dict[str, Any]]:
+    if stored := read_stage(job.run, "sensitivity"):
+        return list(stored["rows"])
+    started = job.clock()
+    problem = job.problem
+    geometry = front_end(problem.network)
+    batch = calibration_batch(calibration_set(problem.study, problem.network, sound.corpus), geometry)
+    rows = measure_sensitivity(
+        read_network(baseline),
+        job.space,
+        batch,
+        geometry,
+        on_progress=lambda done, total: job.tell("sensitivity", done, total, ""),
+    )
+    write_json(job.run.stage("sensitivity"), {"rows": rows})
+    job.timed("sensitivity", started)
+    return rows
+
+
+def _search(job: _Job, model: SensitivityModel) -> SearchResult:
+    started = job.clock()
+    result = run_search(
+        job.space,
+        job.problem.study.search,
+        evaluator(job.problem, model.loss_db),
+        journal=job.run.journal,
+        seed=job.problem.study.seed,
+        context=digest([_inputs(job), [sorted(losses.items()) for losses in model.losses_db]]),
+        on_trials=lambda done, total: job.tell("search", done, total, ""),
+    )
+    job.timed("search", started)
+    return result
+
+
+def _choose(job: _Job, found: SearchResult) -> PickList:
+    study = job.problem.study
+    return choose_picks(
+        found.objectives,
+        found.objective_names,
+        feasible=found.feasible,
+        structures=dominant_structures(found.plans, job.problem.network),
+        loss_limit_db=study.limits.quality_loss_db,
+        count=study.picks.count,
+        required=job.space.structures,
+    )
+
+
+def _retrain(job: _Job, sound: _Sound, found: SearchResult, picks: Sequence[Pick]) -> None:
+    if all(job.run.pick(pick.name).exists() for pick in picks):
+        return
+    started = job.clock()
+    segments = _segments(job, sound)
+    _run_trainings(
+        job,
+        "retraining",
+        [
+            _training(job, sound, segments, pick.name, plan_at(found.plans, pick.index, job.problem.network))
+            for pick in picks
+        ],
+    )
+    job.timed("retraining", started)
+
+
+def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, dict[str, Any]]:
+    """Quality on every set of the baseline and of every pick, by name."""
+    started = job.clock()
+    names = ["baseline", *(pick.name for pick in picks)]
+    qualities = {}
+    for done, name in enumerate(names):
+        job.tell("evaluation", done, len(names), name)
+        stored = read_stage(job.run, f"evaluation-{name}")
+        if stored is None:
+            path = job.run.baseline if name == "baseline" else job.run.pick(name)
+            sets = evaluation_sets(job.problem.study, job.problem.network, sound.corpus)
+            stored = {key: _quality(path, pairs) for key, pairs in sets.items()}
+            write_json(job.run.stage(f"evaluation-{name}"), stored)
+        qualities[name] = stored
+    job.tell("evaluation", len(names), len(names), "")
+    job.timed("evaluation", started)
+    return qualities
+
+
+def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
+    trained = read_network(path)
+    quality = evaluate(
+        trained.params,
+        pairs,
+        front_end(trained.network),
+        trained.network,
+        feature_scale=trained.feature_scale,
+        plan=trained.plan,
+    )
+    return {
+        "items": len(quality.files),
+        "mean": {name: round(value, 3) for name, value in quality.mean.items()},
+        "files": [
+            {"name": item.name, **{name: round(value, 3) for name, value in item.scores.items()}}
+            for item in quality.files
+        ],
+    }
+
+
+def _publish(job: _Job, outcome: Outcome) -> None:
+    results = assemble(outcome, job.run)
+    page = render_page(json.loads(json.dumps(results)))
+    write_json(job.run.timings, {"schema": "npuexplore.timings/1", "seconds": job.seconds})
+    write_text(job.run.report, page)
+    write_json(job.run.results, results)
+    shutil.rmtree(job.run.cache, ignore_errors=True)
+    shutil.rmtree(job.run.folder / "training", ignore_errors=True)

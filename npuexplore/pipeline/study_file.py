@@ -1,0 +1,93 @@
+"""A study: one YAML file that says what is searched, on which part, with which data and how long."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat
+
+from npuexplore.audio.augment import Range
+from npuexplore.audio.mixtures import MixtureRecipe
+from npuexplore.audio.sources import SplitSpec
+from npuexplore.documents.model import NAME_PATTERN, Model, Name
+from npuexplore.documents.shipped import find_document
+from npuexplore.documents.strict_yaml import read_document
+from npuexplore.errors import UsageError
+from npuexplore.search.space import SpaceSpec
+from npuexplore.search.spec import SearchSpec
+from npuexplore.train.fit import FitRecipe
+
+
+class Limits(Model):
+    """What a plan must keep to; the part's own flash, SRAM and deadline always hold."""
+
+    quality_loss_db: Annotated[float, Field(gt=0.0, le=30.0)] = 1.0
+    """Largest predicted loss of SI-SDR against the float baseline."""
+    deadline_share_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of the deadline that the network and its front end may take."""
+    reserved_flash_bytes: Annotated[int, Field(ge=0)] = 0
+    """Flash that something else on the part uses."""
+    reserved_sram_bytes: Annotated[int, Field(ge=0)] = 0
+    """SRAM that something else on the part uses."""
+
+
+class EvaluationSpec(Model):
+    """Mixtures of voices and noises that training never heard."""
+
+    mixtures: Annotated[int, Field(ge=2, le=1_000)] = 30
+    seconds: Annotated[float, Field(ge=1.0, le=60.0)] = 5.0
+    snr_db: Range = (-5.0, 15.0)
+    calibration_mixtures: Annotated[int, Field(ge=2, le=1_000)] = 16
+    """Mixtures of the validation voices on which one-shot compression is measured."""
+
+
+class PickSpec(Model):
+    """Which plans of the front are retrained."""
+
+    count: Annotated[int, Field(ge=3, le=32)] = 4
+    recovery_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    """Share of the one-shot loss that is expected to stay after retraining (assumed until picks tell)."""
+
+
+class StudyFile(Model):
+    """The main job, complete."""
+
+    schema_version: Literal["npuexplore.study/1"] = Field(alias="schema")
+    name: Name
+    description: str = ""
+    profile: str
+    """Shipped name or path of a hardware profile."""
+    memory_mode: str | None = None
+    network: str
+    """Shipped name or path of a network."""
+    data: Literal["demo", "recorded"] = "demo"
+    """`demo` synthesises speech and noise; `recorded` needs --data."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    split: SplitSpec = SplitSpec()
+    mixtures: MixtureRecipe = MixtureRecipe()
+    baseline: FitRecipe
+    space: SpaceSpec
+    search: SearchSpec
+    limits: Limits = Limits()
+    picks: PickSpec = PickSpec()
+    retrain: FitRecipe
+    evaluation: EvaluationSpec = EvaluationSpec()
+    demo_minutes: PositiveFloat = 15.0
+    """Minutes of synthesised training speech when `data` is `demo`."""
+
+
+def load_study(name_or_path: str | Path) -> tuple[StudyFile, Path]:
+    """A study by shipped name or path, and where it lies. Raises BadInput."""
+    path = find_document(str(name_or_path), "studies")
+    return read_document(path, StudyFile, what="study"), path
+
+
+def run_name(text: str) -> str:
+    """`text` as the name of a run directory. Raises UsageError for a path or an odd name."""
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise UsageError(
+            f"--name {text!r}: not a folder name; use letters, digits, dot, dash and underscore, up to 64"
+        )
+    return text
