@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,16 +37,22 @@ class RecurrentGrid:
 
 
 def snap(values: FloatArray, grid: Grid) -> None:
-    """Round `values` in place to the nearest point of `grid`.
+    """Round `values` in place to the nearest point of `grid`, halves to even.
 
     >>> row = np.array([0.3, 2.0, -0.26], np.float32)
     >>> snap(row, Grid(0.5, -2, 1))
     >>> row.tolist()
     [0.5, 0.5, -0.5]
     """
-    values *= 1.0 / grid.step
+    if math.frexp(grid.step)[0] == 0.5:
+        anchor = 1.5 * 2.0 ** np.finfo(values.dtype).nmant * grid.step
+        values += anchor  # a sum this large has no bits left below the step
+        values -= anchor
+        values.clip(grid.low * grid.step, grid.high * grid.step, out=values)
+        return
+    values /= grid.step
     np.rint(values, out=values)
-    np.clip(values, grid.low, grid.high, out=values)
+    values.clip(grid.low, grid.high, out=values)
     values *= grid.step
 
 

@@ -56,7 +56,7 @@ def _enhance_padded(
 ) -> Signal:
     spectra = stft(noisy, fe)
     power: FloatArray = spectra.real**2 + spectra.imag**2
-    features = log_features(power, fe) / feature_scale.astype(np.float32)
+    features: FloatArray = np.divide(log_features(power, fe), feature_scale, dtype=np.float32)
     mask = mask_of(params, features, network, plan)
     spectra *= mask @ fe.synthesis
     return istft(spectra, fe, samples=noisy.shape[1])

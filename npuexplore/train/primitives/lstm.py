@@ -6,6 +6,7 @@ sigmoid(x) = (1 + tanh(x / 2)) / 2, with the inner 1/2 folded into the weights.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,13 @@ from autograd.tracer import isbox
 
 from npuexplore.compression.quantize import RecurrentGrid, snap
 from npuexplore.train.primitives.declare import differentiable
+from npuexplore.train.primitives.recurrent import add_outer_products, padded_transpose, time_chunks
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 from npuexplore.workload.gates import LSTM_GATES, reorder_gates
 
 PACKED = "ifog"
-PADDING_ELEMS = 32
-"""Extra floats per weight row: a row stride of 4096 bytes aliases in the cache."""
-INFERENCE_CHUNK_FRAMES = 64
+I, F, O, G = range(4)
 
 
 def lstm_seq(
@@ -41,76 +41,97 @@ def lstm_seq(
     """
     if any(isbox(value) for value in (inputs, w_ih, w_hh, bias)):
         return _taped(inputs, w_ih, w_hh, bias, grid=grid, workspace=workspace or Workspace())
-    return _infer(inputs, w_ih, w_hh, bias, grid)
+    return _sequence(_kept(Workspace(), inputs, w_hh, whole=False), inputs, w_ih, w_hh, bias, grid)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the forward pass leaves; each array is a ring over its first axis."""
+
+    gates: FloatArray
+    """(T or 1, 4, B, H) gate values i f o g."""
+    cells: FloatArray
+    """(T + 1 or 2, B, H)"""
+    hidden: FloatArray
+    """(T + 1, B, H)"""
+
+
+def _kept(workspace: Workspace, inputs: FloatArray, w_hh: FloatArray, *, whole: bool) -> _Kept:
+    """Buffers for the whole sequence, as a gradient needs, or for the running step only."""
+    (frames, batch, _), units, dtype = inputs.shape, w_hh.shape[1], inputs.dtype
+    steps = frames if whole else 1
+    return _Kept(
+        workspace.array("gates", (steps, 4, batch, units), dtype),
+        workspace.array("cells", (steps + 1, batch, units), dtype),
+        workspace.array("hidden", (frames + 1, batch, units), dtype),
+    )
 
 
 def _packed(rows: FloatArray) -> FloatArray:
     return reorder_gates(rows, have=LSTM_GATES, want=PACKED)
 
 
+def _unpacked(rows: FloatArray) -> FloatArray:
+    return reorder_gates(rows, have=PACKED, want=LSTM_GATES)
+
+
 def _halved(packed: FloatArray) -> FloatArray:
-    """Packed rows with the 1/2 of the sigmoid gates folded in."""
-    sigmoid_rows = packed.shape[0] * 3 // 4
-    packed[:sigmoid_rows] *= 0.5
+    """Packed rows with the 1/2 of the sigmoid gates folded in, in place."""
+    packed[: packed.shape[0] * 3 // 4] *= 0.5
     return packed
 
 
-def _padded_transpose(packed: FloatArray) -> FloatArray:
-    """(G, N) -> (N, G) whose rows lie G + PADDING_ELEMS apart."""
-    rows, columns = packed.shape
-    padded = np.empty((columns, rows + PADDING_ELEMS), packed.dtype)[:, :rows]
-    padded[:] = packed.T
-    return padded
+def _by_gate(rows: FloatArray) -> FloatArray:
+    """(B, 4H) seen as (4, B, H)."""
+    return rows.reshape(rows.shape[0], 4, -1).transpose(1, 0, 2)
+
+
+def _sequence(
+    kept: _Kept,
+    inputs: FloatArray,
+    w_ih: FloatArray,
+    w_hh: FloatArray,
+    bias: FloatArray,
+    grid: RecurrentGrid | None,
+) -> FloatArray:
+    """The forward pass, chunk by chunk: project the inputs, then step through time."""
+    (frames, batch, features), width = inputs.shape, w_ih.shape[0]
+    w_in, w_rec = padded_transpose(_halved(_packed(w_ih))), padded_transpose(_halved(_packed(w_hh)))
+    bias_rows = np.tile(_halved(_packed(bias)), (batch, 1))
+    recurrent = np.empty((batch, width), inputs.dtype)
+    scratch = np.empty((batch, width // 4), inputs.dtype)
+    kept.cells[0] = 0.0
+    kept.hidden[0] = 0.0
+    for start, stop in time_chunks(frames, batch, width):
+        linear = inputs[start:stop].reshape(-1, features) @ w_in
+        for frame, rows in enumerate(linear.reshape(-1, batch, width), start):
+            rows += bias_rows
+            if frame:
+                rows += np.matmul(kept.hidden[frame], w_rec, out=recurrent)
+            _step(rows, kept, frame, scratch, grid)
+    return kept.hidden[1:]
 
 
 def _step(
-    gates: FloatArray,
-    cell_before: FloatArray,
-    cell: FloatArray,
-    cell_tanh: FloatArray,
-    hidden: FloatArray,
-    scratch: FloatArray,
-    grid: RecurrentGrid | None,
+    linear: FloatArray, kept: _Kept, frame: int, scratch: FloatArray, grid: RecurrentGrid | None
 ) -> None:
-    """One step: pre-activations `gates` (B, 4H) become gate values; cell and hidden are written."""
-    units = cell.shape[1]
-    np.tanh(gates, out=gates)
-    sigmoids = gates[:, : 3 * units]
+    """One step: from pre-activations (B, 4H) to gates, cell and hidden state."""
+    gates = kept.gates[frame % len(kept.gates)]
+    before, cell = kept.cells[frame % len(kept.cells)], kept.cells[(frame + 1) % len(kept.cells)]
+    hidden = kept.hidden[frame + 1]
+    np.tanh(_by_gate(linear), out=gates)
+    sigmoids = gates[:G]
     sigmoids *= 0.5
     sigmoids += 0.5
-    np.multiply(gates[:, units : 2 * units], cell_before, out=cell)
-    np.multiply(gates[:, :units], gates[:, 3 * units :], out=scratch)
+    np.multiply(gates[F], before, out=cell)
+    np.multiply(gates[I], gates[G], out=scratch)
     cell += scratch
     if grid is not None:
         snap(cell, grid.cell)
-    np.tanh(cell, out=cell_tanh)
-    np.multiply(gates[:, 2 * units : 3 * units], cell_tanh, out=hidden)
+    np.tanh(cell, out=scratch)
+    np.multiply(gates[O], scratch, out=hidden)
     if grid is not None:
         snap(hidden, grid.hidden)
-
-
-def _infer(
-    inputs: FloatArray, w_ih: FloatArray, w_hh: FloatArray, bias: FloatArray, grid: RecurrentGrid | None
-) -> FloatArray:
-    """The forward pass without anything kept for a gradient."""
-    frames, batch, _ = inputs.shape
-    units = w_hh.shape[1]
-    w_in = _padded_transpose(_halved(_packed(w_ih)))
-    w_rec = _padded_transpose(_halved(_packed(w_hh)))
-    packed_bias = _halved(_packed(bias))
-    hidden = np.empty((frames, batch, units), inputs.dtype)
-    cell = np.zeros((batch, units), inputs.dtype)
-    cell_tanh, scratch = np.empty_like(cell), np.empty_like(cell)
-    recurrent = np.empty((batch, 4 * units), inputs.dtype)
-    for start in range(0, frames, INFERENCE_CHUNK_FRAMES):
-        gates = inputs[start : start + INFERENCE_CHUNK_FRAMES] @ w_in
-        gates += packed_bias
-        for offset, gate in enumerate(gates):
-            frame = start + offset
-            if frame:
-                gate += np.matmul(hidden[frame - 1], w_rec, out=recurrent)
-            _step(gate, cell, cell, cell_tanh, hidden[frame], scratch, grid)
-    return hidden
 
 
 @differentiable
@@ -123,94 +144,79 @@ def _taped(
     grid: RecurrentGrid | None,
     workspace: Workspace,
 ) -> FloatArray:
-    """The forward pass, keeping gates, cells and states in the workspace."""
-    frames, batch, features = inputs.shape
-    units = w_hh.shape[1]
     workspace.begin()
-    gates = workspace.array("gates", (frames, batch, 4 * units), inputs.dtype)
-    cells = workspace.array("cells", (frames + 1, batch, units), inputs.dtype)
-    cell_tanh = workspace.array("cell_tanh", (frames, batch, units), inputs.dtype)
-    hidden = workspace.array("hidden", (frames + 1, batch, units), inputs.dtype)
-    recurrent = workspace.array("recurrent", (batch, 4 * units), inputs.dtype)
-    scratch = workspace.array("scratch", (batch, units), inputs.dtype)
-    w_in = _padded_transpose(_halved(_packed(w_ih)))
-    w_rec = _padded_transpose(_halved(_packed(w_hh)))
-    packed_bias = _halved(_packed(bias))
-    flat = inputs.reshape(frames * batch, features)
-    np.matmul(flat, w_in, out=gates.reshape(frames * batch, 4 * units))
-    cells[0] = 0.0
-    hidden[0] = 0.0
-    for frame in range(frames):
-        gate = gates[frame]
-        gate += packed_bias
-        if frame:
-            gate += np.matmul(hidden[frame], w_rec, out=recurrent)
-        _step(gate, cells[frame], cells[frame + 1], cell_tanh[frame], hidden[frame + 1], scratch, grid)
-    return hidden[1:]
+    return _sequence(_kept(workspace, inputs, w_hh, whole=True), inputs, w_ih, w_hh, bias, grid)
 
 
-def _gate_slopes(gates: FloatArray, slopes: FloatArray) -> None:
-    """Derivative of every gate at its value: s - s^2 for i f o, 1 - g^2 for g."""
-    sigmoid_columns = gates.shape[1] * 3 // 4
-    np.multiply(gates, gates, out=slopes)
-    sigmoids, tanhs = slopes[:, :sigmoid_columns], slopes[:, sigmoid_columns:]
-    np.subtract(gates[:, :sigmoid_columns], sigmoids, out=sigmoids)
-    np.subtract(1.0, tanhs, out=tanhs)
+class _Back:
+    """Cotangents on their way back through time, and scratch for one step."""
+
+    def __init__(self, workspace: Workspace, batch: int, units: int, dtype: np.dtype[Any]) -> None:
+        self.hidden = workspace.array("d_hidden", (batch, units), dtype)
+        self.cell = workspace.array("d_cell", (batch, units), dtype)
+        self.scratch = workspace.array("d_scratch", (batch, units), dtype)
+        self.slopes = workspace.array("slopes", (4, batch, units), dtype)
+        self.pull = workspace.array("pull", (4, batch, units), dtype)
+        self.hidden[:] = 0.0
+        self.cell[:] = 0.0
 
 
 def _step_back(
-    gates: FloatArray,
-    cell_before: FloatArray,
-    cell_tanh: FloatArray,
-    d_hidden: FloatArray,
-    d_cell: FloatArray,
-    scratch: FloatArray,
-    slopes: FloatArray,
-    pull: FloatArray,
+    gates: FloatArray, before: FloatArray, cell: FloatArray, back: _Back, d_linear: FloatArray
 ) -> None:
-    """Turn gate values into gradients of the pre-activations, and d_cell into that of the step before."""
-    units = cell_tanh.shape[1]
-    i_gate, f_gate = gates[:, :units], gates[:, units : 2 * units]
-    o_gate, g_gate = gates[:, 2 * units : 3 * units], gates[:, 3 * units :]
-    _gate_slopes(gates, slopes)
-    np.multiply(cell_tanh, cell_tanh, out=scratch)
-    np.subtract(1.0, scratch, out=scratch)
-    scratch *= o_gate
-    scratch *= d_hidden
-    d_cell += scratch
-    np.multiply(d_cell, g_gate, out=pull[:, :units])
-    np.multiply(d_cell, cell_before, out=pull[:, units : 2 * units])
-    np.multiply(d_hidden, cell_tanh, out=pull[:, 2 * units : 3 * units])
-    np.multiply(d_cell, i_gate, out=pull[:, 3 * units :])
-    d_cell *= f_gate
-    np.multiply(pull, slopes, out=gates)
+    """Write the gradient of one step's pre-activations (B, 4H); turn back.cell into the step before's."""
+    slopes, pull, scratch = back.slopes, back.pull, back.scratch
+    np.multiply(gates, gates, out=slopes)
+    np.subtract(gates[:G], slopes[:G], out=slopes[:G])
+    np.subtract(1.0, slopes[G], out=slopes[G])
+    cell_tanh = np.tanh(cell, out=pull[F])
+    np.multiply(back.hidden, cell_tanh, out=pull[O])
+    np.multiply(pull[O], cell_tanh, out=scratch)
+    np.subtract(back.hidden, scratch, out=scratch)
+    scratch *= gates[O]
+    back.cell += scratch
+    np.multiply(back.cell, gates[G], out=pull[I])
+    np.multiply(back.cell, before, out=pull[F])
+    np.multiply(back.cell, gates[I], out=pull[G])
+    back.cell *= gates[F]
+    np.multiply(pull, slopes, out=_by_gate(d_linear))
 
 
-def _backward_through_time(d_out: FloatArray, w_rec: FloatArray, workspace: Workspace) -> FloatArray:
-    """Gradients of all pre-activations, (T, B, 4H), written over the gates."""
-    frames, batch, units = d_out.shape
-    dtype = d_out.dtype
-    gates = workspace.array("gates", (frames, batch, 4 * units), dtype)
-    cells = workspace.array("cells", (frames + 1, batch, units), dtype)
-    cell_tanh = workspace.array("cell_tanh", (frames, batch, units), dtype)
-    slopes = workspace.array("recurrent", (batch, 4 * units), dtype)
-    pull = workspace.array("pull", (batch, 4 * units), dtype)
-    scratch = workspace.array("scratch", (batch, units), dtype)
-    d_hidden = workspace.array("d_hidden", (batch, units), dtype)
-    d_cell = workspace.array("d_cell", (batch, units), dtype)
-    d_cell[:] = 0.0
-    for frame in range(frames - 1, -1, -1):
-        if frame == frames - 1:
-            d_hidden[:] = d_out[frame]
-        else:
-            np.matmul(gates[frame + 1], w_rec, out=d_hidden)
-            d_hidden += d_out[frame]
-        _step_back(gates[frame], cells[frame], cell_tanh[frame], d_hidden, d_cell, scratch, slopes, pull)
-    return gates
+@dataclass(frozen=True)
+class _Gradients:
+    """Sums over the chunks; the weights' transposed and packed."""
+
+    inputs: FloatArray | None
+    w_ih: FloatArray
+    w_hh: FloatArray
+    bias: FloatArray
 
 
-def _unpacked(rows: FloatArray) -> FloatArray:
-    return reorder_gates(rows, have=PACKED, want=LSTM_GATES)
+def _backward(
+    workspace: Workspace, d_out: FloatArray, args: tuple[Any, ...], *, wants_inputs: bool
+) -> _Gradients:
+    """Backpropagation through time; each chunk's gradients are summed while it is in cache."""
+    inputs, w_ih, w_hh, _ = args
+    (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
+    kept, back = _kept(workspace, inputs, w_hh, whole=True), _Back(workspace, batch, units, dtype)
+    w_in, w_rec = _packed(w_ih), _packed(w_hh)
+    d_inputs = np.empty(inputs.shape, dtype) if wants_inputs else None
+    d_in, d_rec = np.zeros((inputs.shape[2], width), dtype), np.zeros((units, width), dtype)
+    d_bias = np.zeros(width, dtype)
+    for start, stop in reversed(time_chunks(frames, batch, width)):
+        d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
+        for frame in range(stop - 1, start - 1, -1):
+            back.hidden += d_out[frame]
+            rows = d_linear[frame - start]
+            _step_back(kept.gates[frame], kept.cells[frame], kept.cells[frame + 1], back, rows)
+            np.matmul(rows, w_rec, out=back.hidden)
+        flat = d_linear.reshape(-1, width)
+        add_outer_products(d_in, inputs[start:stop].reshape(flat.shape[0], -1), flat)
+        add_outer_products(d_rec, kept.hidden[start:stop].reshape(-1, units), flat)
+        d_bias += np.ones(flat.shape[0], dtype) @ flat
+        if d_inputs is not None:
+            np.matmul(flat, w_in, out=d_inputs[start:stop].reshape(flat.shape[0], -1))
+    return _Gradients(d_inputs, d_in, d_rec, d_bias)
 
 
 def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -218,20 +224,11 @@ def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: 
     workspace: Workspace = kwargs["workspace"]
     generation = workspace.generation
 
-    def vjp(d_out: FloatArray) -> tuple[FloatArray, ...]:
+    def vjp(d_out: FloatArray) -> tuple[Any, ...]:
         workspace.consume(generation)
-        inputs, w_ih, w_hh, _ = args
-        frames, batch, units = d_out.shape
-        rows = frames * batch
-        d_gates = _backward_through_time(d_out, _packed(w_hh), workspace).reshape(rows, 4 * units)
-        before = workspace.array("hidden", (frames + 1, batch, units), d_out.dtype)[:-1].reshape(rows, units)
-        makers = (
-            lambda: (d_gates @ _packed(w_ih)).reshape(inputs.shape),
-            lambda: _unpacked(d_gates.T @ inputs.reshape(rows, -1)),
-            lambda: _unpacked(d_gates.T @ before),
-            lambda: _unpacked(np.ones(rows, d_gates.dtype) @ d_gates),
-        )
-        return tuple(makers[argnum]() for argnum in argnums)
+        sums = _backward(workspace, d_out, args, wants_inputs=0 in argnums)
+        gradients = (sums.inputs, _unpacked(sums.w_ih.T), _unpacked(sums.w_hh.T), _unpacked(sums.bias))
+        return tuple(gradients[argnum] for argnum in argnums)
 
     return vjp
 
