@@ -94,7 +94,8 @@ def test_rounded_states_lie_on_their_grid(kind):
     arrays = arguments(kind, (20, 3, 4, 6), np.float32)
     hidden = CELLS[kind][0](*arrays.values(), grid=recurrent_grid(8)) * 128
     assert np.array_equal(hidden, np.rint(hidden))
-    assert hidden.min() >= -128 and hidden.max() <= 127
+    assert hidden.min() >= -128
+    assert hidden.max() <= 127
 
 
 @pytest.mark.parametrize("kind", CELLS)

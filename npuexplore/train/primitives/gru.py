@@ -6,6 +6,7 @@ The 1/2 of sigmoid(x) = (1 + tanh(x / 2)) / 2 is folded into the weights of r an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from autograd.tracer import isbox
 
 from npuexplore.compression.quantize import RecurrentGrid, snap
 from npuexplore.train.primitives.declare import differentiable
+from npuexplore.train.primitives.recurrent import add_outer_products, padded_transpose, time_chunks
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 
-PADDING_ELEMS = 32
-"""Extra floats per weight row: a power-of-two row stride aliases in the cache."""
+RESET, UPDATE, NEW = range(3)
 
 
 def gru_seq(
@@ -38,10 +39,32 @@ def gru_seq(
     lives in `workspace` until its next forward pass.
     """
     arguments = (inputs, w_ih, w_hh, bias, bias_hh)
-    workspace = workspace or Workspace()
     if any(isbox(value) for value in arguments):
-        return _taped(*arguments, grid=grid, workspace=workspace)
-    return np.array(_sequence(*arguments, grid=grid, workspace=workspace))
+        return _taped(*arguments, grid=grid, workspace=workspace or Workspace())
+    return _sequence(_kept(Workspace(), inputs, w_hh, whole=False), arguments, grid)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the forward pass leaves; gates and proposals are rings over their first axis."""
+
+    gates: FloatArray
+    """(T or 1, 3, B, H) gate values r z n."""
+    proposals: FloatArray
+    """(T or 1, B, H) U h + b_hh of the n gate."""
+    hidden: FloatArray
+    """(T + 1, B, H)"""
+
+
+def _kept(workspace: Workspace, inputs: FloatArray, w_hh: FloatArray, *, whole: bool) -> _Kept:
+    """Buffers for the whole sequence, as a gradient needs, or for the running step only."""
+    (frames, batch, _), units, dtype = inputs.shape, w_hh.shape[1], inputs.dtype
+    steps = frames if whole else 1
+    return _Kept(
+        workspace.array("gates", (steps, 3, batch, units), dtype),
+        workspace.array("proposals", (steps, batch, units), dtype),
+        workspace.array("hidden", (frames + 1, batch, units), dtype),
+    )
 
 
 def _halved(rows: FloatArray) -> FloatArray:
@@ -51,13 +74,51 @@ def _halved(rows: FloatArray) -> FloatArray:
     return halved
 
 
-def _padded_transpose(rows: FloatArray) -> FloatArray:
-    padded = np.empty((rows.shape[1], rows.shape[0] + PADDING_ELEMS), rows.dtype)[:, : rows.shape[0]]
-    padded[:] = rows.T
-    return padded
+def _by_gate(rows: FloatArray) -> FloatArray:
+    """(B, 3H) seen as (3, B, H)."""
+    return rows.reshape(rows.shape[0], 3, -1).transpose(1, 0, 2)
 
 
-def _sequence(
+def _sequence(kept: _Kept, arguments: tuple[Any, ...], grid: RecurrentGrid | None) -> FloatArray:
+    """The forward pass, chunk by chunk: project the inputs, then step through time."""
+    inputs, w_ih, w_hh, bias, bias_hh = arguments
+    (frames, batch, features), width = inputs.shape, w_ih.shape[0]
+    w_in, w_rec = padded_transpose(_halved(w_ih)), padded_transpose(_halved(w_hh))
+    in_bias, rec_bias = (np.tile(_halved(rows), (batch, 1)) for rows in (bias, bias_hh))
+    recurrent = np.empty((batch, width), inputs.dtype)
+    kept.hidden[0] = 0.0
+    for start, stop in time_chunks(frames, batch, width):
+        linear = inputs[start:stop].reshape(-1, features) @ w_in
+        for frame, rows in enumerate(linear.reshape(-1, batch, width), start):
+            rows += in_bias
+            np.matmul(kept.hidden[frame], w_rec, out=recurrent)
+            recurrent += rec_bias
+            _step(_by_gate(rows), _by_gate(recurrent), kept, frame)
+            if grid is not None:
+                snap(kept.hidden[frame + 1], grid.hidden)
+    return kept.hidden[1:]
+
+
+def _step(linear: FloatArray, recurrent: FloatArray, kept: _Kept, frame: int) -> None:
+    """One step: from input and recurrent projections (3, B, H) to gates and state."""
+    gates, proposal = kept.gates[frame % len(kept.gates)], kept.proposals[frame % len(kept.proposals)]
+    before, hidden = kept.hidden[frame], kept.hidden[frame + 1]
+    sigmoids = gates[:NEW]
+    np.add(linear[:NEW], recurrent[:NEW], out=sigmoids)
+    np.tanh(sigmoids, out=sigmoids)
+    sigmoids *= 0.5
+    sigmoids += 0.5
+    proposal[:] = recurrent[NEW]
+    np.multiply(gates[RESET], proposal, out=hidden)
+    hidden += linear[NEW]
+    np.tanh(hidden, out=gates[NEW])
+    np.subtract(before, gates[NEW], out=hidden)
+    hidden *= gates[UPDATE]
+    hidden += gates[NEW]
+
+
+@differentiable
+def _taped(
     inputs: FloatArray,
     w_ih: FloatArray,
     w_hh: FloatArray,
@@ -67,48 +128,9 @@ def _sequence(
     grid: RecurrentGrid | None,
     workspace: Workspace,
 ) -> FloatArray:
-    """The forward pass, keeping gate values, U h + b_hh of n and states in the workspace."""
-    frames, batch, features = inputs.shape
-    units, dtype = w_hh.shape[1], inputs.dtype
     workspace.begin()
-    gates = workspace.array("gates", (frames, batch, 3 * units), dtype)
-    proposal = workspace.array("proposal", (frames, batch, units), dtype)
-    hidden = workspace.array("hidden", (frames + 1, batch, units), dtype)
-    recurrent = workspace.array("recurrent", (batch, 3 * units), dtype)
-    w_rec, rec_bias, in_bias = _padded_transpose(_halved(w_hh)), _halved(bias_hh), _halved(bias)
-    w_in = _padded_transpose(_halved(w_ih))
-    np.matmul(inputs.reshape(-1, features), w_in, out=gates.reshape(-1, 3 * units))
-    hidden[0] = 0.0
-    for frame in range(frames):
-        gates[frame] += in_bias
-        np.matmul(hidden[frame], w_rec, out=recurrent)
-        np.add(recurrent, rec_bias, out=recurrent)
-        _step(gates[frame], recurrent, proposal[frame], hidden[frame], hidden[frame + 1])
-        if grid is not None:
-            snap(hidden[frame + 1], grid.hidden)
-    return hidden[1:]
-
-
-def _step(
-    gates: FloatArray, recurrent: FloatArray, proposal: FloatArray, before: FloatArray, hidden: FloatArray
-) -> None:
-    """One step: input projections `gates` (B, 3H) become gate values; proposal and hidden are written."""
-    units = hidden.shape[1]
-    sigmoids, n_gate = gates[:, : 2 * units], gates[:, 2 * units :]
-    sigmoids += recurrent[:, : 2 * units]
-    np.tanh(sigmoids, out=sigmoids)
-    sigmoids *= 0.5
-    sigmoids += 0.5
-    proposal[:] = recurrent[:, 2 * units :]
-    np.multiply(sigmoids[:, :units], proposal, out=hidden)
-    n_gate += hidden
-    np.tanh(n_gate, out=n_gate)
-    np.subtract(before, n_gate, out=hidden)
-    hidden *= sigmoids[:, units:]
-    hidden += n_gate
-
-
-_taped = differentiable(_sequence)
+    kept = _kept(workspace, inputs, w_hh, whole=True)
+    return _sequence(kept, (inputs, w_ih, w_hh, bias, bias_hh), grid)
 
 
 def _step_back(
@@ -116,53 +138,84 @@ def _step_back(
     proposal: FloatArray,
     before: FloatArray,
     d_hidden: FloatArray,
-    d_recurrent: FloatArray,
+    pull: FloatArray,
     scratch: FloatArray,
 ) -> None:
-    """Turn gate values into gradients of the input projections, and write those of U h + b_hh.
+    """Gradients of the pre-activations r z n into pull (3, B, H).
 
-    d_hidden becomes the part of the gradient that flows to the state before without passing U.
+    d_hidden becomes the part that flows to the state before without passing U.
     """
-    units = proposal.shape[1]
-    reset, update, n_gate = (gates[:, k * units : (k + 1) * units] for k in range(3))
-    np.subtract(before, n_gate, out=scratch)
-    scratch *= d_hidden
-    np.subtract(1.0, update, out=d_recurrent[:, units : 2 * units])
-    d_proposal = d_recurrent[:, 2 * units :]
-    np.multiply(n_gate, n_gate, out=d_proposal)
-    np.subtract(1.0, d_proposal, out=d_proposal)
-    d_proposal *= d_recurrent[:, units : 2 * units]
-    np.multiply(d_proposal, d_hidden, out=n_gate)
-    d_hidden *= update
-    scratch *= update
-    d_recurrent[:, units : 2 * units] *= scratch
-    update[:] = d_recurrent[:, units : 2 * units]
-    np.multiply(n_gate, reset, out=d_proposal)
-    np.subtract(1.0, reset, out=scratch)
+    np.subtract(1.0, gates[UPDATE], out=scratch)
+    np.multiply(gates[NEW], gates[NEW], out=pull[NEW])
+    np.subtract(1.0, pull[NEW], out=pull[NEW])
+    pull[NEW] *= scratch
+    pull[NEW] *= d_hidden
+    scratch *= gates[UPDATE]
+    np.subtract(before, gates[NEW], out=pull[UPDATE])
+    pull[UPDATE] *= d_hidden
+    pull[UPDATE] *= scratch
+    d_hidden *= gates[UPDATE]
+    np.multiply(gates[RESET], gates[RESET], out=scratch)
+    np.subtract(gates[RESET], scratch, out=scratch)
     scratch *= proposal
-    np.multiply(scratch, d_proposal, out=reset)
-    d_recurrent[:, :units] = reset
+    np.multiply(pull[NEW], scratch, out=pull[RESET])
 
 
-def _backward_through_time(
-    d_out: FloatArray, w_hh: FloatArray, workspace: Workspace
-) -> tuple[FloatArray, FloatArray]:
-    """Gradients (T, B, 3H) of the input projections and of the recurrent projections."""
-    frames, batch, units = d_out.shape
-    dtype = d_out.dtype
-    gates = workspace.array("gates", (frames, batch, 3 * units), dtype)
-    proposal = workspace.array("proposal", (frames, batch, units), dtype)
-    hidden = workspace.array("hidden", (frames + 1, batch, units), dtype)
-    d_recurrent = workspace.array("d_recurrent", (frames, batch, 3 * units), dtype)
-    scratch = workspace.array("scratch", (batch, units), dtype)
-    through = workspace.array("through", (batch, units), dtype)
-    d_hidden = workspace.array("d_hidden", (batch, units), dtype)
-    d_hidden[:] = 0.0
-    for frame in range(frames - 1, -1, -1):
-        d_hidden += d_out[frame]
-        _step_back(gates[frame], proposal[frame], hidden[frame], d_hidden, d_recurrent[frame], scratch)
-        d_hidden += np.matmul(d_recurrent[frame], w_hh, out=through)
-    return gates, d_recurrent
+@dataclass(frozen=True)
+class _Gradients:
+    """Sums over the chunks; the weights' transposed."""
+
+    inputs: FloatArray | None
+    w_ih: FloatArray
+    w_hh: FloatArray
+    bias: FloatArray
+    bias_hh: FloatArray
+
+
+def _backward(
+    workspace: Workspace, d_out: FloatArray, args: tuple[Any, ...], *, wants_inputs: bool
+) -> _Gradients:
+    """Backpropagation through time; each chunk's gradients are summed while it is in cache."""
+    inputs, w_ih, w_hh = args[:3]
+    (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
+    kept = _kept(workspace, inputs, w_hh, whole=True)
+    d_hidden, scratch = np.zeros((batch, units), dtype), np.empty((batch, units), dtype)
+    through, pull = np.empty((batch, units), dtype), np.empty((3, batch, units), dtype)
+    sums = _Gradients(
+        np.empty(inputs.shape, dtype) if wants_inputs else None,
+        np.zeros((inputs.shape[2], width), dtype),
+        np.zeros((units, width), dtype),
+        np.zeros(width, dtype),
+        np.zeros(width, dtype),
+    )
+    for start, stop in reversed(time_chunks(frames, batch, width)):
+        d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
+        d_recurrent = workspace.array(f"d_recurrent {stop - start}", (stop - start, batch, width), dtype)
+        for frame in range(stop - 1, start - 1, -1):
+            d_hidden += d_out[frame]
+            gates = kept.gates[frame]
+            _step_back(gates, kept.proposals[frame], kept.hidden[frame], d_hidden, pull, scratch)
+            _by_gate(d_linear[frame - start])[:] = pull
+            pull[NEW] *= gates[RESET]
+            _by_gate(d_recurrent[frame - start])[:] = pull
+            d_hidden += np.matmul(d_recurrent[frame - start], w_hh, out=through)
+        _add_chunk(sums, inputs[start:stop], kept.hidden[start:stop], d_linear, d_recurrent)
+        if sums.inputs is not None:
+            flat = d_linear.reshape(-1, width)
+            np.matmul(flat, w_ih, out=sums.inputs[start:stop].reshape(flat.shape[0], -1))
+    return sums
+
+
+def _add_chunk(
+    sums: _Gradients, inputs: FloatArray, before: FloatArray, d_linear: FloatArray, d_recurrent: FloatArray
+) -> None:
+    width = d_linear.shape[2]
+    linear, recurrent = d_linear.reshape(-1, width), d_recurrent.reshape(-1, width)
+    ones = np.ones(linear.shape[0], linear.dtype)
+    add_outer_products(sums.w_ih, inputs.reshape(-1, inputs.shape[2]), linear)
+    add_outer_products(sums.w_hh, before.reshape(-1, before.shape[2]), recurrent)
+    np.add(sums.bias, ones @ linear, out=sums.bias)
+    np.add(sums.bias_hh, ones @ recurrent, out=sums.bias_hh)
 
 
 def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -170,24 +223,12 @@ def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: 
     workspace: Workspace = kwargs["workspace"]
     generation = workspace.generation
 
-    def vjp(d_out: FloatArray) -> tuple[FloatArray, ...]:
+    def vjp(d_out: FloatArray) -> tuple[Any, ...]:
         workspace.consume(generation)
-        inputs, w_ih, w_hh = args[:3]
-        frames, batch, units = d_out.shape
-        rows = frames * batch
-        d_input, d_recurrent = (
-            array.reshape(rows, 3 * units) for array in _backward_through_time(d_out, w_hh, workspace)
-        )
-        before = workspace.array("hidden", (frames + 1, batch, units), d_out.dtype)[:-1].reshape(rows, units)
-        ones = np.ones(rows, d_out.dtype)
-        makers = (
-            lambda: (d_input @ w_ih).reshape(inputs.shape),
-            lambda: d_input.T @ inputs.reshape(rows, -1),
-            lambda: d_recurrent.T @ before,
-            lambda: ones @ d_input,
-            lambda: ones @ d_recurrent,
-        )
-        return tuple(makers[argnum]() for argnum in argnums)
+        sums = _backward(workspace, d_out, args, wants_inputs=0 in argnums)
+        w_ih, w_hh = (np.ascontiguousarray(total.T) for total in (sums.w_ih, sums.w_hh))
+        gradients = (sums.inputs, w_ih, w_hh, sums.bias, sums.bias_hh)
+        return tuple(gradients[argnum] for argnum in argnums)
 
     return vjp
 

@@ -21,7 +21,7 @@ from npuexplore.units import FloatArray
 from npuexplore.workload.gates import LSTM_GATES, reorder_gates
 
 PACKED = "ifog"
-I, F, O, G = range(4)
+IN, FORGET, OUT, CELL = range(4)
 
 
 def lstm_seq(
@@ -120,16 +120,16 @@ def _step(
     before, cell = kept.cells[frame % len(kept.cells)], kept.cells[(frame + 1) % len(kept.cells)]
     hidden = kept.hidden[frame + 1]
     np.tanh(_by_gate(linear), out=gates)
-    sigmoids = gates[:G]
+    sigmoids = gates[:CELL]
     sigmoids *= 0.5
     sigmoids += 0.5
-    np.multiply(gates[F], before, out=cell)
-    np.multiply(gates[I], gates[G], out=scratch)
+    np.multiply(gates[FORGET], before, out=cell)
+    np.multiply(gates[IN], gates[CELL], out=scratch)
     cell += scratch
     if grid is not None:
         snap(cell, grid.cell)
     np.tanh(cell, out=scratch)
-    np.multiply(gates[O], scratch, out=hidden)
+    np.multiply(gates[OUT], scratch, out=hidden)
     if grid is not None:
         snap(hidden, grid.hidden)
 
@@ -167,18 +167,18 @@ def _step_back(
     """Write the gradient of one step's pre-activations (B, 4H); turn back.cell into the step before's."""
     slopes, pull, scratch = back.slopes, back.pull, back.scratch
     np.multiply(gates, gates, out=slopes)
-    np.subtract(gates[:G], slopes[:G], out=slopes[:G])
-    np.subtract(1.0, slopes[G], out=slopes[G])
-    cell_tanh = np.tanh(cell, out=pull[F])
-    np.multiply(back.hidden, cell_tanh, out=pull[O])
-    np.multiply(pull[O], cell_tanh, out=scratch)
+    np.subtract(gates[:CELL], slopes[:CELL], out=slopes[:CELL])
+    np.subtract(1.0, slopes[CELL], out=slopes[CELL])
+    cell_tanh = np.tanh(cell, out=pull[FORGET])
+    np.multiply(back.hidden, cell_tanh, out=pull[OUT])
+    np.multiply(pull[OUT], cell_tanh, out=scratch)
     np.subtract(back.hidden, scratch, out=scratch)
-    scratch *= gates[O]
+    scratch *= gates[OUT]
     back.cell += scratch
-    np.multiply(back.cell, gates[G], out=pull[I])
-    np.multiply(back.cell, before, out=pull[F])
-    np.multiply(back.cell, gates[I], out=pull[G])
-    back.cell *= gates[F]
+    np.multiply(back.cell, gates[CELL], out=pull[IN])
+    np.multiply(back.cell, before, out=pull[FORGET])
+    np.multiply(back.cell, gates[IN], out=pull[CELL])
+    back.cell *= gates[FORGET]
     np.multiply(pull, slopes, out=_by_gate(d_linear))
 
 

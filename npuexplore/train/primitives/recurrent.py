@@ -1,4 +1,4 @@
-"""What the recurrent primitives share: weight layouts for fast products, and time in chunks that stay in cache."""
+"""What the recurrent primitives share: weights laid out for fast products, time in cache-sized chunks."""
 
 from __future__ import annotations
 
