@@ -86,6 +86,8 @@ class _Part:
 
     voices: tuple[Voice, ...]
     recordings: int
+    seconds: float
+    """Length of a recording, at least."""
     noises: int
 
 
@@ -104,9 +106,9 @@ def demo_corpus(
     Raises EnvironmentLacking where the extra `demo` is missing.
     """
     parts = {
-        "train": _part(TRAIN_VOICES, train_minutes),
-        "validation": _part(VALIDATION_VOICES, held_out_minutes),
-        "test": _part(TEST_VOICES, 2.0 * held_out_minutes),
+        "train": _part(TRAIN_VOICES, NOISE_KINDS["train"], train_minutes),
+        "validation": _part(VALIDATION_VOICES, NOISE_KINDS["validation"], held_out_minutes),
+        "test": _part(TEST_VOICES, NOISE_KINDS["test"], 2.0 * held_out_minutes),
     }
     report = _counter(sum(part.recordings + part.noises for part in parts.values()), on_progress)
     splits = {}
@@ -118,9 +120,15 @@ def demo_corpus(
     return Corpus(train=splits["train"], validation=splits["validation"], test=splits["test"])
 
 
-def _part(voices: tuple[Voice, ...], minutes: float) -> _Part:
+def _part(voices: tuple[Voice, ...], kinds: tuple[str, ...], minutes: float) -> _Part:
+    """Every voice and every kind at least once, in shorter recordings where there are few minutes."""
     recordings = max(len(voices), round(minutes * 60.0 / RECORDING_SECONDS))
-    return _Part(voices, recordings, noises=max(8, round(0.5 * minutes * 60.0 / NOISE_SECONDS)))
+    return _Part(
+        voices=voices,
+        recordings=recordings,
+        seconds=min(RECORDING_SECONDS, minutes * 60.0 / recordings),
+        noises=max(len(kinds), round(0.5 * minutes * 60.0 / NOISE_SECONDS)),
+    )
 
 
 def _counter(total: int, on_progress: Callable[[int, int], None] | None) -> Callable[[Recording], Recording]:
@@ -140,7 +148,7 @@ def _speech(speaker: Speaker, part: _Part, *, rate_hz: int, seed: tuple[int, int
     for number in range(part.recordings):
         voice = part.voices[number % len(part.voices)]
         rng = np.random.default_rng([*seed, 0, number])
-        samples = levelled(speak(speaker, voice, seconds=RECORDING_SECONDS, rate_hz=rate_hz, rng=rng))
+        samples = levelled(speak(speaker, voice, seconds=part.seconds, rate_hz=rate_hz, rng=rng))
         group = f"{voice.language}_{voice.variant}"
         yield Recording(f"{group}_{number // len(part.voices):03d}", group, samples, SPEECH_LICENCE)
 

@@ -18,7 +18,7 @@ HELD_OUT_FRAC = 0.1
 """Share of the people, and of the files of a noise kind, that goes to validation and again to test."""
 
 LEAST_HELD_OUT_SECONDS = 60.0
-"""Speech that validation and test hold at least, where the corpus is long enough."""
+"""Speech that validation and test hold at least, in a corpus of ten minutes or more."""
 
 STRATUM_FILES = 4
 """A noise kind with at least so many files gives one to validation and one to test."""
@@ -95,13 +95,14 @@ def split_speech(items: Sequence[Item], spec: SplitSpec, *, where: str) -> list[
         for name in names:
             _assign(chosen, owner[name], split, where=where)
     seconds = _seconds_per_group(people)
-    for split in ("test", "validation"):
+    for split, later in (("test", {"validation", "train"}), ("validation", {"train"})):
         if split not in chosen.values():
-            chosen |= dict.fromkeys(_smallest(seconds, taken=chosen), split)
+            left_over = len(later - set(chosen.values()))
+            chosen |= dict.fromkeys(_smallest(seconds, taken=chosen, left_over=left_over), split)
     splits = [chosen.get(item.group, "train") for item in people]
     if missing := {"train", "validation", "test"} - set(splits):
         raise BadInput(
-            f"{where}: {len(seconds)} speakers leave none for {min(missing)}; at least 3 people are needed, "
+            f"{where}: {len(seconds)} people leave none for {min(missing)}; at least 3 people are needed, "
             "and files of one speaker are named SPEAKER_NUMBER.wav, lie in a folder of their own, or are "
             "listed in manifest.csv"
         )
@@ -114,13 +115,7 @@ def split_noise(items: Sequence[Item], spec: SplitSpec, *, where: str) -> list[s
     Neighbours in name are often cuts of one recording, so held-out files come from the two ends of a kind.
     Raises BadInput for a prefix that matches nothing or for fewer than 3 files.
     """
-    splits = {item.name: item.split for item in items}
-    for split, prefixes in (("test", spec.test_noise), ("validation", spec.validation_noise)):
-        if prefixes:
-            splits = {name: "" if old == split else old for name, old in splits.items()}
-        for prefix in prefixes:
-            for name in _matching(prefix, splits, where=where, key=f"{split}_noise"):
-                splits[name] = split
+    splits = {item.name: item.split for item in items} | _named_noise(items, spec, where=where)
     wanted = [split for split in ("validation", "test") if split not in splits.values()]
     for names in _strata([item for item in items if not splits[item.name]]):
         count = max(1, int(len(names) * HELD_OUT_FRAC + 0.5))
@@ -134,6 +129,20 @@ def split_noise(items: Sequence[Item], spec: SplitSpec, *, where: str) -> list[s
             f"{where}: {len(items)} noise files leave none for {min(missing)}; at least 3 files are needed"
         )
     return result
+
+
+def _named_noise(items: Sequence[Item], spec: SplitSpec, *, where: str) -> dict[str, str]:
+    """Split of the noise files that `spec` names; it replaces what the manifest says of that split."""
+    named: dict[str, str] = {}
+    for split, prefixes in (("test", spec.test_noise), ("validation", spec.validation_noise)):
+        if prefixes:
+            named |= {item.name: "" for item in items if item.split == split and item.name not in named}
+        for prefix in prefixes:
+            for name in _matching(prefix, [item.name for item in items], where=where, key=f"{split}_noise"):
+                if named.get(name, split) not in ("", split):
+                    raise BadInput(f"{where}: noise {name} is both in {named[name]}_noise and {split}_noise")
+                named[name] = split
+    return named
 
 
 def _splits_of_people(people: Sequence[Item], *, where: str) -> dict[str, str]:
@@ -160,15 +169,17 @@ def _seconds_per_group(items: Sequence[Item]) -> dict[str, float]:
     return seconds
 
 
-def _smallest(seconds: Mapping[str, float], *, taken: Mapping[str, str]) -> list[str]:
-    """The smallest people not yet taken that make up a tenth of all people and a minute of speech.
+def _smallest(seconds: Mapping[str, float], *, taken: Mapping[str, str], left_over: int) -> list[str]:
+    """The smallest people not yet taken that make up a tenth of all people and of all speech.
 
-    One is always left over for training.
+    A minute of speech is enough; `left_over` people at least are not chosen.
     """
     free = sorted((name for name in seconds if name not in taken), key=lambda name: (seconds[name], name))
-    count, total, chosen = max(1, round(HELD_OUT_FRAC * len(seconds))), 0.0, list[str]()
-    for name in free[: max(0, len(free) - 1)]:
-        if len(chosen) >= count and total >= LEAST_HELD_OUT_SECONDS:
+    people = max(1, round(HELD_OUT_FRAC * len(seconds)))
+    enough = min(LEAST_HELD_OUT_SECONDS, HELD_OUT_FRAC * sum(seconds.values()))
+    total, chosen = 0.0, list[str]()
+    for name in free[: max(0, len(free) - left_over)]:
+        if len(chosen) >= people and total >= enough:
             break
         chosen.append(name)
         total += seconds[name]
