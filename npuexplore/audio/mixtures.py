@@ -172,7 +172,7 @@ def _mix(
 def _energy(spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
     """(B,) sum of squared magnitudes."""
     parts = [np.einsum("tbk,tbk->b", part, part) for part in (spectra.real, spectra.imag)]
-    return np.sum(parts, axis=0, dtype=np.float64)
+    return np.asarray(parts[0] + parts[1], np.float64)
 
 
 def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:
