@@ -1,4 +1,4 @@
-"""The three engine families: what a profile says about each. No behaviour here; `cost` has a sibling per family."""
+"""The three engine families: what a profile says about each; `cost` has a sibling file per family."""
 
 from __future__ import annotations
 
@@ -188,9 +188,13 @@ Engine = Annotated[EthosU | MicroNpu | CortexM, Field(discriminator="family")]
 
 
 def block_granules(engine: EthosU | MicroNpu | CortexM) -> list[tuple[int, int]]:
-    """Blocks [outputs, inputs] that the engine skips or stores as a whole, in profile order."""
+    """Blocks [outputs, inputs] that suit an engine: what it skips, has a kernel for, or streams together.
+
+    An Ethos-U skips nothing; its microblock is the unit of its weight stream.
+    """
     if isinstance(engine, CortexM):
-        return [kernel.block for kernel in engine.kernels.sparse if kernel.block != (1, 1)]
-    if isinstance(engine, MicroNpu) and "block_bitmap" in engine.formats:
+        kernels = [kernel.block for kernel in engine.kernels.sparse if kernel.block != (1, 1)]
+        return list(dict.fromkeys(kernels))
+    if isinstance(engine, MicroNpu):
         return [engine.granule]
-    return []
+    return [(engine.ofm_ublock_depth_elems, engine.ifm_ublock_depth_elems)]

@@ -1,0 +1,72 @@
+"""The sentences that every estimate carries: what it takes for granted."""
+
+from __future__ import annotations
+
+from npuexplore.compression.plan import PlanBatch
+from npuexplore.cost.energy import unknown_energy_keys
+from npuexplore.cost.traffic import Route
+from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.workload.network import Network
+
+EXPECTED_ZEROS = (
+    "sizes and skipped blocks are expectations: zero groups lie at random over a layer's matrices"
+)
+ENGINE_SENTENCES = {
+    "ethos_u": (
+        "Ethos-U after Vela's model: zeros and 4-bit grids shorten the weight stream only, NPU cycles stay",
+        "encoded weights from Vela's bytes per weight for a Gaussian matrix with random zeros",
+        "weights are read from their memory as they are used, without staging through SRAM",
+    ),
+    "micronpu": (
+        "matrix-vector products overlap with weight decode and memory streams; block rows and element-wise "
+        "work do not",
+        "surviving blocks keep all lanes of the MAC array equally busy",
+        "each layer is stored in the fastest format that is no larger than dense storage",
+    ),
+    "cortex_m": (
+        "CMSIS-NN dense kernels and plain C sparse kernels, linear in MACs, blocks and rows",
+        "each layer runs the fastest kernel no larger than dense storage; sparse kernels are int8 only",
+        "inside recurrent steps, int4 weights run as fc_s4 and 16-bit activations as fc_s16 products",
+    ),
+}
+
+
+def assumption_sentences(
+    profile: HardwareProfile, network: Network, plans: PlanBatch, *, memory_mode: str, route: Route
+) -> tuple[str, ...]:
+    """What an estimate of these plans assumes, most general first, assumed figures last."""
+    return (
+        f"memory mode {memory_mode}: weights in {route.weights}, "
+        f"activations and state in {route.activations}",
+        f"front end (FFT, bands, mask, overlap-add) in float32 on a {profile.front_end.core} at "
+        f"{profile.front_end.cycles_per_op:g} cycles per operation, before and after the network",
+        *ENGINE_SENTENCES[profile.engine.family],
+        EXPECTED_ZEROS,
+        *_skip_sentences(plans),
+        *_energy_sentences(profile, route),
+        *_assumed_figures(profile),
+    )
+
+
+def _skip_sentences(plans: PlanBatch) -> tuple[str, ...]:
+    if not plans.skip_rate_frac.any():
+        return ()
+    return (
+        "in a skipped frame the last mask is used again: the front end runs, no layer does; "
+        "latency is the worst case, mean latency and energy are means",
+    )
+
+
+def _energy_sentences(profile: HardwareProfile, route: Route) -> tuple[str, ...]:
+    unknown = unknown_energy_keys(profile, route.regions)
+    if not unknown:
+        return ()
+    return (f"energy unknown: {profile.name} has no sourced {', '.join(unknown)}",)
+
+
+def _assumed_figures(profile: HardwareProfile) -> tuple[str, ...]:
+    return tuple(
+        f"assumed figures: {', '.join(entry.of)} ({entry.cite})"
+        for entry in profile.sources
+        if entry.source == "assumed"
+    )

@@ -1,0 +1,165 @@
+"""Cortex-M: CMSIS-NN dense kernels and plain C sparse kernels, cycles linear in MACs, blocks and rows.
+
+A recurrent step is its matrix-vector products (two per gate) plus per-unit work and a constant; sparse
+kernels take the place of the products only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression import encoding
+from npuexplore.compression.shapes import PlanShapes, sum_layers
+from npuexplore.cost.compute import EngineCosts, StorageOption, fastest_no_larger, whole_cycles
+from npuexplore.cost.traffic import Route, activation_bytes, region_bytes, region_cycles
+from npuexplore.hardware.engines import CortexM, LinearKernel, RecurrentKernel, SparseKernel, Toolchain
+from npuexplore.units import ceil_div
+from npuexplore.workload.counts import Counts, NetworkTables
+
+Cycles = NDArray[np.float64]
+
+
+def layer_costs(engine: CortexM, route: Route, tables: NetworkTables, shapes: PlanShapes) -> EngineCosts:
+    """Costs of the layers of P plans; each layer takes the fastest kernel no larger than dense storage."""
+    kernels, wait = engine.kernels, engine.memory_wait_ratio
+    options = [_dense_option(kernels, tables, shapes, wait=wait)]
+    options += [_sparse_option(kernel, tables, shapes, wait=wait) for kernel in kernels.sparse]
+    index, best = fastest_no_larger(options)
+    activation = whole_cycles(wait * _unit_cycles(kernels, tables, shapes))
+    overhead = whole_cycles(wait * np.broadcast_to(_step_cycles(kernels, tables), activation.shape))
+    compute: Counts = best.busy_cycles + activation + overhead
+    moved = region_bytes(route, weights=best.stored_bytes, activations=activation_bytes(tables, shapes))
+    memory = region_cycles(route, moved)
+    return EngineCosts(
+        terms={"cpu": best.busy_cycles, "activation": activation, "overhead": overhead},
+        compute_cycles=compute,
+        cycles=np.maximum.reduce([compute, *memory.values()]),
+        memory_cycles=memory,
+        memory_bytes=moved,
+        weight_bytes=best.stored_bytes,
+        weight_format=index,
+        formats=tuple(option.format for option in options),
+        executed_macs=best.carried[0],
+        elementwise_ops=shapes.units * (tables.elementwise_per_unit + tables.lut_per_unit),
+    )
+
+
+def _dense_option(
+    kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes, *, wait: float
+) -> StorageOption:
+    cycles = sum_layers(_dense_product_cycles(kernels, tables, shapes), tables)
+    return StorageOption(
+        format="dense",
+        busy_cycles=whole_cycles(wait * cycles),
+        stored_bytes=sum_layers(
+            encoding.to_bytes(encoding.dense_bits(shapes.elems, bits=shapes.weight_bits)), tables
+        ),
+        usable=None,
+        carried=(shapes.weights,),
+    )
+
+
+def _dense_product_cycles(kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes) -> Cycles:
+    """(P, M) cycles of the dense products of all gates, by weight and activation bits.
+
+    Only fc_s8 has a counterpart inside lstm_s8 and gru_s8; fc_s4 and fc_s16 are taken as they are.
+    """
+    wide = shapes.activation_bits.T[tables.matrix_layer].T == 16
+    narrow = shapes.weight_bits == 4
+    per_mac = np.array([_cycles_per_mac(kernels, tables.kinds[layer]) for layer in tables.matrix_layer])
+    s8, s4, s16 = kernels.fc_s8, kernels.fc_s4, kernels.fc_s16
+    rows = tables.matrix_gates * shapes.rows
+    int8 = shapes.elems * per_mac + rows * s8.cycles_per_row + tables.matrix_gates * s8.cycles_per_call
+    unpacking = _linear(s4, tables, shapes, rows) - _linear(s8, tables, shapes, rows)
+    base = np.where(wide, _linear(s16, tables, shapes, rows), int8)
+    int4 = np.where(wide, base + unpacking, _linear(s4, tables, shapes, rows))
+    return np.asarray(np.where(narrow, int4, base))
+
+
+def _cycles_per_mac(kernels: Toolchain, kind: str) -> float:
+    recurrent = {"lstm": kernels.lstm_s8, "gru": kernels.gru_s8}
+    return recurrent[kind].cycles_per_mac if kind in recurrent else kernels.fc_s8.cycles_per_mac
+
+
+def _linear(kernel: LinearKernel, tables: NetworkTables, shapes: PlanShapes, rows: Counts) -> Cycles:
+    return np.asarray(
+        shapes.elems * kernel.cycles_per_mac
+        + rows * kernel.cycles_per_row
+        + tables.matrix_gates * kernel.cycles_per_call
+    )
+
+
+def _sparse_option(
+    kernel: SparseKernel, tables: NetworkTables, shapes: PlanShapes, *, wait: float
+) -> StorageOption:
+    """A sparse kernel on every matrix; int8 weights and activations only, so 4 bits are stored as 8."""
+    rows, columns = kernel.block
+    block_rows = tables.matrix_gates * ceil_div(shapes.rows, rows)
+    blocks = block_rows * ceil_div(shapes.columns, columns)
+    stored = encoding.surviving_granules(
+        blocks,
+        zeros_frac=shapes.zeros_frac,
+        granule=kernel.block,
+        block_rows=shapes.block_rows,
+        block_columns=shapes.block_columns,
+    )
+    bits = (
+        stored * (8 * rows * columns + kernel.index_bits_per_block) + block_rows * kernel.pointer_bits_per_row
+    )
+    cycles = stored * kernel.cycles_per_block + tables.matrix_gates * (
+        shapes.rows * kernel.cycles_per_row + kernel.cycles_per_call
+    )
+    return StorageOption(
+        format=format_name(kernel),
+        busy_cycles=whole_cycles(wait * sum_layers(np.maximum(cycles, 0.0), tables)),
+        stored_bytes=sum_layers(encoding.to_bytes(bits), tables),
+        usable=shapes.activation_bits == 8,
+        carried=(sum_layers(stored * (rows * columns), tables),),
+    )
+
+
+def format_name(kernel: SparseKernel) -> str:
+    """Name of a sparse kernel's storage format."""
+    rows, columns = kernel.block
+    return kernel.format if kernel.block == (1, 1) else f"{kernel.format}_{rows}x{columns}"
+
+
+def _unit_cycles(kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes) -> Cycles:
+    """(P, L) activation and element-wise cycles: what a step takes beyond the rows of its products."""
+    per_unit = [
+        _beyond_products(_recurrent(kernels, kind), kernels.fc_s8, gates)
+        if kind != "dense"
+        else _activation_rate(kernels, activation)
+        for kind, activation, gates in zip(tables.kinds, tables.activations, tables.gates, strict=True)
+    ]
+    return np.asarray(shapes.units * np.array(per_unit))
+
+
+def _step_cycles(kernels: Toolchain, tables: NetworkTables) -> Cycles:
+    """(L,) constant cycles of a step, beyond the calls of its products."""
+    return np.array(
+        [
+            max(_recurrent(kernels, kind).cycles_per_step - 2 * gates * kernels.fc_s8.cycles_per_call, 0.0)
+            if kind != "dense"
+            else 0.0
+            for kind, gates in zip(tables.kinds, tables.gates, strict=True)
+        ]
+    )
+
+
+def _recurrent(kernels: Toolchain, kind: str) -> RecurrentKernel:
+    return {"lstm": kernels.lstm_s8, "gru": kernels.gru_s8}[kind]
+
+
+def _beyond_products(step: RecurrentKernel, product: LinearKernel, gates: int) -> float:
+    return max(step.cycles_per_unit - 2 * gates * product.cycles_per_row, 0.0)
+
+
+def _activation_rate(kernels: Toolchain, activation: str) -> float:
+    return {
+        "none": 0.0,
+        "relu": kernels.relu_cycles_per_elem,
+        "sigmoid": kernels.sigmoid_cycles_per_elem,
+        "tanh": kernels.tanh_cycles_per_elem,
+    }[activation]

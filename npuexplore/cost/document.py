@@ -1,0 +1,70 @@
+"""One estimate as the versioned document that `estimate --json` prints."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from npuexplore.compression.plan import plan_at
+from npuexplore.cost.result import Estimate, Totals
+
+TOTALS = tuple(field.name for field in fields(Totals))
+"""In the order of the document."""
+
+
+def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
+    """Plan `index` of an estimate: totals, layers, what fits, assumptions; plain JSON values."""
+    plan = plan_at(result.plans, index, result.network)
+    return {
+        "schema": "npuexplore.estimate/1",
+        "profile": result.profile_name,
+        "network": result.network.name,
+        "memory_mode": result.memory_mode,
+        "plan": plan.model_dump(mode="json"),
+        "totals": totals_document(result, index),
+        "layers": layers_document(result, index),
+        "fits": fits_document(result, index),
+        "limits": {
+            "flash_bytes": result.flash_capacity_bytes,
+            "sram_bytes": result.sram_capacity_bytes,
+            "deadline_ms": result.deadline_ms,
+        },
+        "assumptions": list(result.assumptions),
+    }
+
+
+def totals_document(result: Estimate, index: int) -> dict[str, int | float | None]:
+    """The totals of one plan."""
+    columns = {name: getattr(result, name) for name in TOTALS}
+    return {name: None if values is None else values[index].item() for name, values in columns.items()}
+
+
+def layers_document(result: Estimate, index: int) -> list[dict[str, Any]]:
+    """The layers of one plan, the front end first."""
+    layers = result.layers
+    return [
+        {
+            "name": name,
+            "kind": result.layer_kinds[column],
+            "macs": layers.macs[index, column].item(),
+            "kept_macs": layers.kept_macs[index, column].item(),
+            "compute_cycles": layers.compute_cycles[index, column].item(),
+            "memory_cycles": {
+                region: cycles[index, column].item() for region, cycles in layers.memory_cycles.items()
+            },
+            "cycles": layers.cycles[index, column].item(),
+            "bound_by": result.bound_names[layers.bound_by[index, column]],
+            "weight_bytes": layers.weight_bytes[index, column].item(),
+            "weight_format": None if column == 0 else result.formats[layers.weight_format[index, column]],
+        }
+        for column, name in enumerate(result.layer_names)
+    ]
+
+
+def fits_document(result: Estimate, index: int) -> dict[str, bool]:
+    """Which limits one plan keeps."""
+    return {
+        "flash": bool(result.fits_flash[index]),
+        "sram": bool(result.fits_sram[index]),
+        "deadline": bool(result.fits_deadline[index]),
+    }

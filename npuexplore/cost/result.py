@@ -1,0 +1,88 @@
+"""What an estimate is: arrays over plans and layers, totals over plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression.plan import PlanBatch
+from npuexplore.workload.counts import Counts
+from npuexplore.workload.network import Network
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LayerEstimates:
+    """(P, 1 + L) each; column 0 is the front end, then the network's layers."""
+
+    macs: Counts
+    """MACs of the dense network."""
+    kept_macs: Counts
+    """MACs with non-zero weights."""
+    compute_cycles: Counts
+    """Cycles if memories were infinitely fast."""
+    cycles: Counts
+    weight_bytes: Counts
+    """As stored."""
+    bound_by: NDArray[np.int8]
+    """Index into `Estimate.bound_names`."""
+    weight_format: NDArray[np.int8]
+    """Index into `Estimate.formats`."""
+    memory_cycles: Mapping[str, Counts]
+    """By memory region."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """(P,) each; energy is None where the profile does not source it."""
+
+    macs: Counts
+    kept_macs: Counts
+    cycles: Counts
+    latency_ms: Floats
+    """Of a frame in which every layer runs."""
+    mean_latency_ms: Floats
+    """Over frames, with the plan's share of them skipped."""
+    flash_bytes: Counts
+    sram_bytes: Counts
+    weight_bytes: Counts
+    energy_uj: Floats | None
+    """Mean per frame."""
+    average_power_mw: Floats | None
+    real_time_factor: Floats
+    """Worst latency / deadline."""
+
+
+@dataclass(frozen=True)
+class Estimate(Totals):
+    """P plans of one network on one part: the totals themselves, the layers, and what fits."""
+
+    profile_name: str
+    network: Network
+    memory_mode: str
+    plans: PlanBatch
+    layer_names: tuple[str, ...]
+    layer_kinds: tuple[str, ...]
+    bound_names: tuple[str, ...]
+    formats: tuple[str, ...]
+    layers: LayerEstimates
+    fits_flash: Flags
+    fits_sram: Flags
+    fits_deadline: Flags
+    flash_capacity_bytes: int
+    sram_capacity_bytes: int
+    deadline_ms: float
+    assumptions: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.plans)
+
+    @property
+    def fits(self) -> Flags:
+        """(P,) whether a plan keeps all three limits."""
+        return self.fits_flash & self.fits_sram & self.fits_deadline

@@ -1,0 +1,124 @@
+"""Stored bytes of real integer weights, in the format that an estimate chose for their layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from npuexplore.compression import encoding
+from npuexplore.compression.plan import LayerPlan
+from npuexplore.cost.cortex_m import format_name
+from npuexplore.cost.ethos_u import encoded_bytes
+from npuexplore.errors import BadInput
+from npuexplore.hardware.engines import CortexM, EthosU, MicroNpu, SparseKernel
+from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.units import IntArray, ceil_div
+
+
+def stored_weight_bytes(
+    profile: HardwareProfile,
+    choice: LayerPlan,
+    matrices: Mapping[str, IntArray],
+    *,
+    weight_format: str | None = None,
+) -> int:
+    """Bytes that a layer's matrices take in `weight_format`, or in the smallest format of the part.
+
+    matrices : `w_ih` (G*H, I) and `w_hh` (G*H, H), or `w` (O, I), pruned units already removed.
+    Sizes are exact, except on Ethos-U, whose coder is taken at its mean size for the zeros found.
+    """
+    formats = dict(_sizes(profile, choice, matrices))
+    if weight_format is None:
+        return min(formats.values())
+    if weight_format not in formats:
+        raise BadInput(
+            f"weight format {weight_format!r}: profile {profile.name} stores {', '.join(formats)}; "
+            "name one of those"
+        )
+    return formats[weight_format]
+
+
+def _sizes(
+    profile: HardwareProfile, choice: LayerPlan, matrices: Mapping[str, IntArray]
+) -> Iterator[tuple[str, int]]:
+    engine, bits = profile.engine, choice.weight_bits
+    pieces = list(_gate_matrices(matrices))
+    if isinstance(engine, EthosU):
+        yield "mlw", sum(_encoded_size(engine, piece, bits) for piece in pieces)
+        return
+    yield "dense", sum(int(ceil_div(matrix.size * bits, 8)) for matrix in matrices.values())
+    if isinstance(engine, MicroNpu):
+        yield from _micronpu_sizes(engine, matrices, pieces, bits)
+    if isinstance(engine, CortexM):
+        for kernel in engine.kernels.sparse:
+            yield format_name(kernel), sum(_kernel_size(kernel, piece) for piece in pieces)
+
+
+def _micronpu_sizes(
+    engine: MicroNpu, matrices: Mapping[str, IntArray], pieces: list[IntArray], bits: int
+) -> Iterator[tuple[str, int]]:
+    if "bitmap" in engine.formats:
+        yield (
+            "bitmap",
+            sum(
+                _bytes(encoding.bitmap_bits(matrix.size, kept=int(np.count_nonzero(matrix)), bits=bits))
+                for matrix in matrices.values()
+            ),
+        )
+    if "csr_delta8" in engine.formats:
+        yield (
+            "csr_delta8",
+            sum(
+                _bytes(encoding.csr_bits(encoding.csr_stored(matrix), rows=matrix.shape[0], bits=bits))
+                for matrix in matrices.values()
+            ),
+        )
+    if "block_bitmap" in engine.formats:
+        yield "block_bitmap", sum(_bytes(_block_map_bits(engine, piece, bits)) for piece in pieces)
+
+
+def _block_map_bits(engine: MicroNpu, weights: IntArray, bits: int) -> IntArray:
+    rows, columns = engine.granule
+    blocks = ceil_div(weights.shape[0], rows) * ceil_div(weights.shape[1], columns)
+    return encoding.block_bits(
+        encoding.nonzero_granules(weights, granule=engine.granule),
+        blocks=blocks,
+        block_elems=rows * columns,
+        bits=bits,
+        map_bits=engine.map_bits_per_granule,
+    )
+
+
+def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
+    if kernel.block == (1, 1):
+        stored = encoding.csr_stored(weights)
+    else:
+        stored = encoding.nonzero_granules(weights, granule=kernel.block)
+    elems = kernel.block[0] * kernel.block[1]
+    rows = ceil_div(weights.shape[0], kernel.block[0])
+    return _bytes(
+        np.asarray(stored * (8 * elems + kernel.index_bits_per_block) + rows * kernel.pointer_bits_per_row)
+    )
+
+
+def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
+    shape = [np.array([[size]]) for size in weights.shape]
+    zeros_frac = np.array([[1.0 - np.count_nonzero(weights) / weights.size]])
+    return int(
+        encoded_bytes(
+            engine, rows=shape[0], columns=shape[1], zeros_frac=zeros_frac, weight_bits=np.array([[bits]])
+        )[0, 0]
+    )
+
+
+def _gate_matrices(matrices: Mapping[str, IntArray]) -> Iterator[IntArray]:
+    """The gates of every matrix; blocks never cross from one gate into the next."""
+    state = matrices.get("w_hh")
+    gates = 1 if state is None else state.shape[0] // state.shape[1]
+    for matrix in matrices.values():
+        yield from np.split(matrix, gates)
+
+
+def _bytes(bits: IntArray) -> int:
+    return int(encoding.to_bytes(bits))

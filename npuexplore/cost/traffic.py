@@ -1,0 +1,83 @@
+"""Bytes moved per frame and the cycles that each memory needs for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from npuexplore.compression.shapes import PlanShapes
+from npuexplore.cost.compute import rate_cycles
+from npuexplore.hardware.profile import HardwareProfile, MemoryRegion
+from npuexplore.units import IntArray
+from npuexplore.workload.counts import Counts, NetworkTables
+
+
+@dataclass(frozen=True)
+class Route:
+    """The memories of one memory mode."""
+
+    weights: str
+    activations: str
+    storage: str
+    weight_memory: MemoryRegion
+    activation_memory: MemoryRegion
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the memories that the engine touches, activations first."""
+        return tuple(dict.fromkeys((self.activations, self.weights)))
+
+
+def route_of(profile: HardwareProfile, memory_mode: str) -> Route:
+    """The memories of a mode of a profile."""
+    mode = profile.memory_modes[memory_mode]
+    return Route(
+        weights=mode.weights,
+        activations=mode.activations,
+        storage=mode.storage,
+        weight_memory=profile.memories[mode.weights],
+        activation_memory=profile.memories[mode.activations],
+    )
+
+
+def region_bytes(route: Route, *, weights: Counts, activations: Counts) -> dict[str, Counts]:
+    """Traffic by memory region; one region's two streams add up."""
+    if route.weights == route.activations:
+        return {route.weights: weights + activations}
+    return {route.activations: activations, route.weights: weights}
+
+
+def transfer_cycles(moved_bytes: IntArray, *, bytes_per_cycle: float, latency_cycles: int) -> Counts:
+    """Cycles of one stream: the first access, then the sustained rate.
+
+    >>> import numpy as np
+    >>> transfer_cycles(np.array([16]), bytes_per_cycle=8.0, latency_cycles=4)
+    array([6])
+    """
+    cycles: Counts = rate_cycles(moved_bytes, per_cycle=bytes_per_cycle) + latency_cycles
+    return cycles
+
+
+def region_cycles(route: Route, moved: dict[str, Counts]) -> dict[str, Counts]:
+    """(P, L) cycles of each memory region for its traffic."""
+    memories = {route.activations: route.activation_memory, route.weights: route.weight_memory}
+    return {
+        name: transfer_cycles(
+            amount,
+            bytes_per_cycle=memories[name].bytes_per_cycle,
+            latency_cycles=memories[name].read_latency_cycles,
+        )
+        for name, amount in moved.items()
+    }
+
+
+def activation_bytes(tables: NetworkTables, shapes: PlanShapes) -> Counts:
+    """(P, L) bytes of inputs and outputs of a layer, and of its state read and written.
+
+    The output h is also the state; the cell state c of an LSTM has 16 bits at any activation width.
+    """
+    width = shapes.activation_bits // 8
+    is_lstm = [kind == "lstm" for kind in tables.kinds]
+    state = shapes.units * (tables.recurrent * width)
+    cell = 4 * shapes.units * is_lstm
+    moved: Counts = (shapes.inputs + shapes.units) * width + state + cell
+    return moved

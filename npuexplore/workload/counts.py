@@ -1,0 +1,117 @@
+"""What one frame of a dense network takes, before any compression: MACs, activations, element-wise work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.workload.network import (
+    DenseLayer,
+    Network,
+    gate_count,
+    input_features,
+    matrices,
+    output_features,
+)
+
+Counts = NDArray[np.int64]
+
+LUT_PER_UNIT = {"lstm": 5, "gru": 3}
+"""Sigmoids and tanhs per hidden unit: i, f, g, o and tanh(c); r, z and n."""
+ELEMENTWISE_PER_UNIT = {"lstm": 8, "gru": 9}
+"""Additions and multiplications per hidden unit, beside the matrix-vector products.
+
+LSTM: 4 to join input and recurrent parts, 3 for c, 1 for h. GRU: 3 to join, 1 for r * hn, 1 for the
+recurrent bias and 4 for (1 - z) n + z h.
+"""
+LUT_ACTIVATIONS = ("sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class NetworkTables:
+    """A network as arrays; L layers, M weight matrices in execution order."""
+
+    kinds: tuple[str, ...]
+    """(L,)"""
+    activations: tuple[str, ...]
+    """(L,) of dense layers; "none" for recurrent ones."""
+    units: Counts
+    """(L,) outputs of each layer."""
+    gates: Counts
+    """(L,) row blocks of the weights."""
+    recurrent: NDArray[np.bool_]
+    """(L,)"""
+    matrix_layer: NDArray[np.intp]
+    """(M,) layer of each matrix."""
+    matrix_start: NDArray[np.intp]
+    """(L,) first matrix of each layer."""
+    matrix_gates: Counts
+    """(M,)"""
+    from_state: NDArray[np.bool_]
+    """(M,) whether a matrix multiplies the layer's own state."""
+    lut_per_unit: Counts
+    """(L,)"""
+    elementwise_per_unit: Counts
+    """(L,)"""
+    bands: int
+
+
+@lru_cache(maxsize=64)
+def network_tables(network: Network) -> NetworkTables:
+    """The arrays of a network."""
+    layers, names = network.layers, [layer.name for layer in network.layers]
+    owners = [names.index(layer) for layer, _, _, _ in matrices(network)]
+    gates = np.array([gate_count(layer.kind) for layer in layers], np.int64)
+    matrix_layer = np.array(owners, np.intp)
+    activations = tuple(layer.activation if isinstance(layer, DenseLayer) else "none" for layer in layers)
+    return NetworkTables(
+        kinds=tuple(layer.kind for layer in layers),
+        activations=activations,
+        units=np.array([output_features(layer) for layer in layers], np.int64),
+        gates=gates,
+        recurrent=np.array([layer.kind != "dense" for layer in layers]),
+        matrix_layer=matrix_layer,
+        matrix_start=np.array([owners.index(index) for index in range(len(layers))], np.intp),
+        matrix_gates=gates[matrix_layer],
+        from_state=np.array([name == "w_hh" for _, name, _, _ in matrices(network)]),
+        lut_per_unit=np.array(
+            [
+                LUT_PER_UNIT.get(layer.kind, int(activation in LUT_ACTIVATIONS))
+                for layer, activation in zip(layers, activations, strict=True)
+            ],
+            np.int64,
+        ),
+        elementwise_per_unit=np.array(
+            [ELEMENTWISE_PER_UNIT.get(layer.kind, 0) for layer in layers], np.int64
+        ),
+        bands=network.bands,
+    )
+
+
+def layer_macs(network: Network) -> dict[str, int]:
+    """Multiply-accumulates of each layer per frame.
+
+    >>> from npuexplore.workload.load import load_network
+    >>> layer_macs(load_network("tinylstm"))
+    {'lstm_1': 393216, 'lstm_2': 524288, 'fc_1': 32768, 'fc_2': 16384}
+    """
+    macs = {layer.name: 0 for layer in network.layers}
+    for layer, _, rows, columns in matrices(network):
+        macs[layer] += rows * columns
+    return macs
+
+
+def layer_biases(network: Network) -> dict[str, int]:
+    """Biases of each layer; a reset-after GRU has two per gate row."""
+    return {
+        layer.name: gate_count(layer.kind) * output_features(layer) * (2 if layer.kind == "gru" else 1)
+        for layer in network.layers
+    }
+
+
+def layer_inputs(network: Network) -> dict[str, int]:
+    """Values that each layer receives per frame."""
+    return dict(zip((layer.name for layer in network.layers), input_features(network), strict=True))
