@@ -29,6 +29,8 @@ from npuexplore.workload.network import Network
 
 PRUNING_FRAC = 0.6
 """Share of the steps in which the masks move towards the plan's sparsity; then they stay."""
+HEAD = "mask to loss"
+"""Key of the loss's workspace; no layer can bear a name with spaces."""
 RANGE_MEMORY = 0.99
 """How slowly the observed range of a dense layer follows the batches."""
 
@@ -113,7 +115,7 @@ def fit(
     """
     _check(network, plan, feature_scale)
     run = _fresh_run(params) if state is None else _continued_run(state)
-    run.workspaces = {layer.name: Workspace() for layer in network.layers}
+    run.workspaces = {name: Workspace() for name in (*(layer.name for layer in network.layers), HEAD)}
     inverse_scale = (1.0 / feature_scale).astype(np.float32)
     with threadpool_limits(recipe.blas_threads, "blas"):
         for batch in _prefetched(batch_at, run.step, recipe.steps):
@@ -237,6 +239,7 @@ def _train_step(
             noisy_power=batch.noisy_power,
             cross=batch.cross,
             clean_power=batch.clean_power,
+            workspace=run.workspaces[HEAD],
         )
 
     moved = trained(run.params)

@@ -1,4 +1,7 @@
-"""The loss, from mask bands to one number, as one differentiable primitive."""
+"""The loss, from mask bands to one number, as one differentiable primitive.
+
+|M X - S|^2 = M^2 |X|^2 - 2 M Re(X* S) + |S|^2, so neither spectra nor an inverse transform are needed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from typing import Any
 
 import numpy as np
 from autograd.extend import defvjp
+from numpy.typing import NDArray
 
 from npuexplore.train.primitives.declare import differentiable
+from npuexplore.train.primitives.recurrent import time_chunks
+from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 
 FLOOR_FRAC = 1e-3
@@ -18,66 +24,110 @@ SILENCE = 1e-12
 
 def error_ratio_db(
     mask: FloatArray, noisy_power: FloatArray, cross: FloatArray, clean_power: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """(B,) log error ratio of every utterance in dB, and (B,) its floored error energy, both float64.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(B,) log error ratio of every utterance in dB, and (B,) its floored error energy.
 
-    mask, noisy_power, cross, clean_power : (T, B, K) ; |M X - S|^2 = M^2 |X|^2 - 2 M Re(X* S) + |S|^2.
+    mask, noisy_power, cross, clean_power : (T, B, K).
     """
-    pull = noisy_power * mask
-    pull -= cross
-    pull -= cross
-    pull *= mask
-    pull += clean_power
-    error = pull.sum(axis=2).sum(axis=0, dtype=np.float64)
-    clean = np.maximum(clean_power.sum(axis=2).sum(axis=0, dtype=np.float64), SILENCE)
-    floored = np.maximum(error, 0.0) + FLOOR_FRAC * clean
-    return 10.0 * np.log10(floored / clean), floored
+    slope = noisy_power * mask
+    slope -= cross
+    return _ratio_db(_error_energy(mask, slope, cross, clean_power), _energy(clean_power))
+
+
+def _energy(values: FloatArray) -> NDArray[np.float64]:
+    """(B,) sums over frames and bins of (T, B, K)."""
+    return np.asarray(values.sum(axis=2).sum(axis=0, dtype=np.float64))
+
+
+def _error_energy(
+    mask: FloatArray, slope: FloatArray, cross: FloatArray, clean_power: FloatArray
+) -> NDArray[np.float64]:
+    """(B,) sum of M (slope - cross) + |S|^2, where slope = M |X|^2 - cross."""
+    error = slope - cross
+    error *= mask
+    error += clean_power
+    return _energy(error)
+
+
+def _ratio_db(
+    error: NDArray[np.float64], clean: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    audible = np.maximum(clean, SILENCE)
+    floored = np.maximum(error, 0.0) + FLOOR_FRAC * audible
+    return 10.0 * np.log10(floored / audible), floored
 
 
 @differentiable
-def head_loss(
+def _taped(
     mask_bands: FloatArray,
     *,
     synthesis: FloatArray,
     noisy_power: FloatArray,
     cross: FloatArray,
     clean_power: FloatArray,
+    workspace: Workspace,
+) -> Any:
+    """The loss; keeps half the error's slope in the mask and the floored errors in the workspace."""
+    workspace.begin()
+    frames, batch, bins = noisy_power.shape
+    slopes = workspace.array("slopes", noisy_power.shape, mask_bands.dtype)
+    error, clean = np.zeros(batch), np.zeros(batch)
+    for start, stop in time_chunks(frames, batch, 2 * bins):
+        now = slice(start, stop)
+        mask = (mask_bands[now].reshape(-1, mask_bands.shape[2]) @ synthesis).reshape(-1, batch, bins)
+        slope = np.multiply(noisy_power[now], mask, out=slopes[now])
+        slope -= cross[now]
+        error += _error_energy(mask, slope, cross[now], clean_power[now])
+        clean += _energy(clean_power[now])
+    ratios, workspace.array("floored", (batch,), np.float64)[:] = _ratio_db(error, clean)
+    return mask_bands.dtype.type(ratios.mean())
+
+
+def head_loss(
+    mask_bands: Any,
+    *,
+    synthesis: FloatArray,
+    noisy_power: FloatArray,
+    cross: FloatArray,
+    clean_power: FloatArray,
+    workspace: Workspace | None = None,
 ) -> Any:
     """Mean over utterances of 10 log10((sum |M X - S|^2 + 1e-3 sum |S|^2) / sum |S|^2), in dB.
 
     mask_bands : (T, B, F) ; synthesis : (F, K) ; the spectra (T, B, K) ; returns a scalar in the
     mask's dtype.
     """
-    ratios, _ = error_ratio_db(_bin_mask(mask_bands, synthesis), noisy_power, cross, clean_power)
-    return mask_bands.dtype.type(ratios.mean())
-
-
-def _bin_mask(mask_bands: FloatArray, synthesis: FloatArray) -> FloatArray:
-    frames, batch, bands = mask_bands.shape
-    return (mask_bands.reshape(-1, bands) @ synthesis).reshape(frames, batch, -1)
+    return _taped(
+        mask_bands,
+        synthesis=synthesis,
+        noisy_power=noisy_power,
+        cross=cross,
+        clean_power=clean_power,
+        workspace=workspace or Workspace(),
+    )
 
 
 def _mask_vjp(
-    _: Any,
-    mask_bands: FloatArray,
-    *,
-    synthesis: FloatArray,
-    noisy_power: FloatArray,
-    cross: FloatArray,
-    clean_power: FloatArray,
+    _: Any, mask_bands: FloatArray, *, synthesis: FloatArray, workspace: Workspace, **spectra: FloatArray
 ) -> Any:
     """d loss / d M = 20 / ln 10 * (M |X|^2 - Re(X* S)) / (B * floored error)."""
+    generation = workspace.generation
 
     def vjp(cotangent: Any) -> FloatArray:
-        mask = _bin_mask(mask_bands, synthesis)
-        _, floored = error_ratio_db(mask, noisy_power, cross, clean_power)
-        share = float(cotangent) * 20.0 / np.log(10.0) / (floored * floored.size)
-        mask *= noisy_power
-        mask -= cross
-        mask *= share.astype(mask.dtype)[:, None]
-        return (mask.reshape(-1, mask.shape[2]) @ synthesis.T).reshape(mask_bands.shape)
+        workspace.consume(generation)
+        (frames, batch, bands), dtype = mask_bands.shape, mask_bands.dtype
+        slopes = workspace.array("slopes", (frames, batch, synthesis.shape[1]), dtype)
+        floored = workspace.array("floored", (batch,), np.float64)
+        share = (float(cotangent) * 20.0 / np.log(10.0) / (floored * batch)).astype(dtype)
+        d_mask = np.empty(mask_bands.shape, dtype)
+        for start, stop in time_chunks(frames, batch, 2 * synthesis.shape[1]):
+            scaled = slopes[start:stop] * share[:, None]
+            np.matmul(
+                scaled.reshape(-1, synthesis.shape[1]), synthesis.T, out=d_mask[start:stop].reshape(-1, bands)
+            )
+        return d_mask
 
     return vjp
 
 
-defvjp(head_loss, _mask_vjp)
+defvjp(_taped, _mask_vjp)

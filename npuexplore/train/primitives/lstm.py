@@ -227,7 +227,8 @@ def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: 
     def vjp(d_out: FloatArray) -> tuple[Any, ...]:
         workspace.consume(generation)
         sums = _backward(workspace, d_out, args, wants_inputs=0 in argnums)
-        gradients = (sums.inputs, _unpacked(sums.w_ih.T), _unpacked(sums.w_hh.T), _unpacked(sums.bias))
+        w_ih, w_hh = (_unpacked(np.ascontiguousarray(total.T)) for total in (sums.w_ih, sums.w_hh))
+        gradients = (sums.inputs, w_ih, w_hh, _unpacked(sums.bias))
         return tuple(gradients[argnum] for argnum in argnums)
 
     return vjp
