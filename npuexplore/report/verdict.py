@@ -1,0 +1,166 @@
+"""The conclusions of a study, as sentences and as one row per structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from npuexplore.report.numbers import decibels, kilobytes, milliseconds, times
+from npuexplore.report.words import (
+    MAIN_SET,
+    Record,
+    achieved_loss_db,
+    fits_all,
+    limits_of,
+    loss_db,
+    plan_words,
+)
+
+LIMIT_WORDS = {"flash": "flash", "sram": "SRAM", "deadline": "the deadline"}
+
+
+@dataclass(frozen=True)
+class StructureRow:
+    """What one structure reaches: its fastest pick that fits and keeps the quality."""
+
+    structure: str
+    pick: Record | None
+    keeps_quality: bool
+
+
+def recommended_pick(results: Record) -> Record | None:
+    """The fastest pick that fits and keeps the loss limit; else the one that fits and loses least.
+
+    None when no pick fits.
+    """
+    fitting: list[Record] = [pick for pick in results["picks"] if fits_all(pick)]
+    good = [pick for pick in fitting if keeps_quality(pick, results)]
+    if good:
+        return min(good, key=lambda pick: (_latency_ms(pick), str(pick["name"])))
+    return min(fitting, key=lambda pick: (_loss_or_worst(pick), str(pick["name"])), default=None)
+
+
+def keeps_quality(pick: Record, results: Record) -> bool:
+    """The pick's loss is known and within the study's limit (any loss where there is none)."""
+    loss = loss_db(pick)
+    return loss is not None and loss <= limits_of(results).get("quality_loss_db", float("inf"))
+
+
+def structure_rows(results: Record) -> list[StructureRow]:
+    """One row per sparse structure, fastest first; structures without a pick last."""
+    rows = []
+    for structure in ("weight", "block", "unit"):
+        own = [pick for pick in results["picks"] if pick["structure"] == structure]
+        fitting = [pick for pick in own if fits_all(pick)] or own
+        good = [pick for pick in fitting if keeps_quality(pick, results)]
+        best = min(good or fitting, key=_latency_ms, default=None)
+        rows.append(StructureRow(structure, best, bool(good)))
+    return sorted(rows, key=_structure_order)
+
+
+def _structure_order(row: StructureRow) -> tuple[bool, bool, float]:
+    latency = _latency_ms(row.pick) if row.pick else float("inf")
+    return row.pick is None, not row.keeps_quality, latency
+
+
+def headline(results: Record) -> str:
+    """The answer in one sentence."""
+    profile = results["study"]["profile"]
+    best = recommended_pick(results)
+    if not results["picks"]:
+        return f"On {profile}, no plan was picked: nothing that was searched keeps the limits."
+    if best is None:
+        picks = results["picks"]
+        return f"On {profile}, none of the {len(picks)} retrained picks fits: {_broken(picks)}."
+    estimates, deadline = best["estimates"], limits_of(results).get("latency_ms")
+    share = f" of the {milliseconds(deadline)} allowed" if deadline else ""
+    kept = keeps_quality(best, results)
+    role = "is fastest" if kept else "loses least, but more than allowed"
+    return (
+        f"On {profile}, {plan_words(best['plan'])} {role}: {milliseconds(estimates['latency_ms'])}{share}, "
+        f"{kilobytes(estimates['flash_bytes'])} of flash, {_loss_sentence(best)}."
+    )
+
+
+def _loss_sentence(pick: Record) -> str:
+    achieved = achieved_loss_db(pick)
+    if achieved is None:
+        predicted = (pick.get("predicted") or {}).get("quality_loss_db")
+        return f"{decibels(predicted)} of SI-SDR predicted to be lost (not retrained yet)"
+    if achieved < 0.005:
+        return (
+            f"no SI-SDR lost ({decibels(abs(achieved))} better than the baseline)"
+            if achieved <= -0.005
+            else ("no SI-SDR lost")
+        )
+    return f"{decibels(achieved)} of SI-SDR lost"
+
+
+def supporting_sentences(results: Record) -> list[str]:
+    """What stands behind the headline: gain over dense, the other structures, what does not fit."""
+    sentences = [_against_dense(results), *_other_structures(results), _baseline_fit(results)]
+    sentences += [str(sentence) for sentence in results.get("picks_missing") or []]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _against_dense(results: Record) -> str:
+    best = recommended_pick(results)
+    dense = results["baseline"]["estimates"]
+    if best is None:
+        return ""
+    own = best["estimates"]
+    return (
+        f"Against the dense network that is {times(dense['latency_ms'] / own['latency_ms'])} faster and "
+        f"{times(dense['weight_bytes'] / own['weight_bytes'])} smaller in weights."
+    )
+
+
+def _other_structures(results: Record) -> list[str]:
+    best = recommended_pick(results)
+    sentences = []
+    for row in structure_rows(results):
+        if row.pick is None or best is None or row.pick["name"] == best["name"]:
+            continue
+        if not fits_all(row.pick):
+            sentences.append(f"The best {row.structure} pick does not fit: {_broken([row.pick])}.")
+            continue
+        note = "" if row.keeps_quality else " and misses the quality limit"
+        sentences.append(
+            f"The best {row.structure} pick ({plan_words(row.pick['plan'])}) takes "
+            f"{milliseconds(row.pick['estimates']['latency_ms'])} and "
+            f"{kilobytes(row.pick['estimates']['flash_bytes'])}, {_loss_sentence(row.pick)}{note}."
+        )
+    return sentences
+
+
+def _baseline_fit(results: Record) -> str:
+    fits = results["baseline"].get("fits") or {}
+    broken = [LIMIT_WORDS[name] for name, kept in fits.items() if not kept]
+    if not fits:
+        return ""
+    if not broken:
+        return "The dense network would fit too; sparsity buys time, energy and room."
+    return f"The dense network does not fit ({', '.join(broken)})."
+
+
+def _broken(picks: Sequence[Record]) -> str:
+    names = [
+        words
+        for key, words in LIMIT_WORDS.items()
+        if any(not (p.get("fits") or {}).get(key, True) for p in picks)
+    ]
+    return f"over {', '.join(names)}" if names else "no limit is known"
+
+
+def _latency_ms(pick: Record) -> float:
+    return float(pick["estimates"]["latency_ms"])
+
+
+def _loss_or_worst(pick: Record) -> float:
+    loss = loss_db(pick)
+    return float("inf") if loss is None else loss
+
+
+def improvement_db(quality: Record, measure: str, evaluation: str = MAIN_SET) -> float | None:
+    """`si_sdr` or `sdr` improvement of a network on a set; None where it was not measured."""
+    return (quality.get(evaluation) or {}).get(f"{measure}_improvement_db")

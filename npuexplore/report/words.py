@@ -1,0 +1,92 @@
+"""Plans and structures in words, and the facts about a study that several parts of the page use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from npuexplore.report.numbers import percent
+
+Record = Mapping[str, Any]
+
+STRUCTURES = ("weight", "block", "unit", "dense")
+MAIN_SET = "unseen"
+"""The evaluation set that losses of quality refer to."""
+
+
+def layer_words(choice: Record) -> str:
+    """One layer's plan: `block 1×16, 70 %, int8`."""
+    structure = str(choice.get("structure", "dense"))
+    bits = f"int{choice.get('weight_bits', 8)}"
+    if structure == "dense":
+        return f"dense, {bits}"
+    return f"{structure_words(choice)}, {percent(choice.get('sparsity_frac', 0.0))}, {bits}"
+
+
+def structure_words(choice: Record) -> str:
+    """A structure with its block shape: `block 1×16`."""
+    block = choice.get("block")
+    return f"block {block[0]}×{block[1]}" if block else str(choice["structure"])
+
+
+def plan_words(plan: Record) -> str:
+    """A whole plan in one phrase: structures, range of sparsities, bits.
+
+    >>> plan_words({"layers": {"a": {"structure": "unit", "sparsity_frac": 0.5, "weight_bits": 8}}})
+    'unit at 50 % with int8'
+    """
+    layers = list(plan["layers"].values())
+    sparse = [layer for layer in layers if layer.get("structure", "dense") != "dense"]
+    bits = " and ".join(f"int{width}" for width in sorted({layer.get("weight_bits", 8) for layer in layers}))
+    if not sparse:
+        return f"dense with {bits}"
+    names = list(dict.fromkeys(structure_words(layer) for layer in sparse))
+    return f"{' + '.join(names)} at {_span([layer['sparsity_frac'] for layer in sparse])} with {bits}"
+
+
+def _span(fractions: Sequence[float]) -> str:
+    low, high = min(fractions), max(fractions)
+    return percent(low) if low == high else f"{100 * low:.0f} to {percent(high)}"
+
+
+def dominant_structure(plan: Record, layer_weights: Mapping[str, float]) -> str:
+    """The structure of most weights among the sparse layers of a plan; `dense` where none is sparse."""
+    shares = dict.fromkeys(STRUCTURES, 0.0)
+    for name, choice in plan["layers"].items():
+        structure = choice.get("structure", "dense")
+        if structure != "dense":
+            shares[structure] += layer_weights.get(name, 1.0)
+    best = max(STRUCTURES, key=lambda name: shares[name])
+    return best if shares[best] > 0 else "dense"
+
+
+def layer_weights(results: Record) -> dict[str, float]:
+    """Weights of each layer of the dense baseline, by name (MACs where nothing else is stated)."""
+    return {layer["name"]: float(layer.get("macs") or 1.0) for layer in results["baseline"].get("layers", [])}
+
+
+def limits_of(results: Record) -> dict[str, float]:
+    """Upper limits by quantity; the deadline also follows from the baseline's real-time factor."""
+    limits = {name: float(value) for name, value in (results.get("limits") or {}).items()}
+    totals = results["baseline"]["estimates"]
+    if "latency_ms" not in limits and totals.get("real_time_factor"):
+        limits["latency_ms"] = totals["latency_ms"] / totals["real_time_factor"]
+    return limits
+
+
+def achieved_loss_db(pick: Record) -> float | None:
+    """Loss of SI-SDR of a retrained pick against the baseline; None before it is retrained."""
+    achieved = pick.get("achieved") or {}
+    loss: float | None = achieved.get("quality_loss_db")
+    return loss
+
+
+def loss_db(pick: Record) -> float | None:
+    """The achieved loss, or the predicted one before retraining."""
+    achieved = achieved_loss_db(pick)
+    return (pick.get("predicted") or {}).get("quality_loss_db") if achieved is None else achieved
+
+
+def fits_all(record: Record) -> bool:
+    """Flash, SRAM and deadline are all kept."""
+    return all((record.get("fits") or {}).values())
