@@ -12,11 +12,15 @@ Sizes are bits; a matrix starts on a byte. Formats:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.units import IntArray, ceil_div
 
+MAX_BLOCK = 256
+"""Greatest side of a block in a plan."""
 CSR_DELTA_LIMIT = 255
 """Greatest distance that 8 bits hold; a longer one costs a stored zero."""
 
@@ -71,37 +75,40 @@ def block_bits(
     return np.asarray(blocks * map_bits + stored * block_elems * bits)
 
 
-def zero_groups_touching(granule: int, block: IntArray) -> NDArray[np.float64]:
-    """Mean number of plan blocks that one granule of the engine touches, along one axis.
+@lru_cache(maxsize=256)
+def groups_touched(granule: int) -> NDArray[np.float64]:
+    """(1 + MAX_BLOCK,) mean number of plan blocks that a granule of the engine touches along one axis.
 
-    1 where blocks are multiples of the granule, granule / block where they divide it.
+    Index: the size of the plan's blocks. 1 where they are multiples of the granule, granule / block where
+    they divide it.
 
-    >>> zero_groups_touching(16, np.array([1, 16, 32, 24]))
+    >>> groups_touched(16)[[1, 16, 32, 24]]
     array([16.        ,  1.        ,  1.        ,  1.33333333])
     """
-    touching: NDArray[np.float64] = 1.0 + (granule - np.gcd(granule, block)) / block
-    return touching
+    block = np.arange(1, MAX_BLOCK + 1)
+    touched = 1.0 + (granule - np.gcd(granule, block)) / block
+    return np.concatenate([[np.nan], touched])
 
 
-def surviving_granules(
-    granules: IntArray,
+def surviving_frac(
     *,
     zeros_frac: NDArray[np.float64],
     granule: tuple[int, int],
     block_rows: IntArray,
     block_columns: IntArray,
-) -> NDArray[np.int64]:
-    """Expected granules that hold a non-zero weight, when groups are zero independently.
+) -> NDArray[np.float64]:
+    """(P, L) expected share of granules with a non-zero weight, when groups are zero independently.
 
-    granules : (P, M) of each matrix; zeros_frac : (P, M) share of zero groups. A granule is zero when all
-    groups it touches are: probability zeros_frac ** touched (s ** 16 for single weights and 1 x 16).
+    zeros_frac : (P, L) share of zero groups. A granule is zero when all groups it touches are:
+    probability zeros_frac ** touched (s ** 16 for single weights and 1 x 16).
 
-    >>> surviving_granules(np.array([[64]]), zeros_frac=np.array([[0.75]]), granule=(1, 16),
+    >>> surviving_frac(zeros_frac=np.array([[0.75]]), granule=(1, 16),
     ...     block_rows=np.array([[1]]), block_columns=np.array([[16]]))
-    array([[16]])
+    array([[0.25]])
     """
-    touched = zero_groups_touching(granule[0], block_rows) * zero_groups_touching(granule[1], block_columns)
-    return np.rint(granules * (1.0 - zeros_frac**touched)).astype(np.int64)
+    touched = groups_touched(granule[0])[block_rows] * groups_touched(granule[1])[block_columns]
+    surviving: NDArray[np.float64] = 1.0 - zeros_frac**touched
+    return surviving
 
 
 def to_bytes(bits: IntArray) -> IntArray:

@@ -34,13 +34,13 @@ class PlanShapes:
     elems: Counts
     """(P, M) weights of all gates."""
     zeros_frac: NDArray[np.float64]
-    """(P, M) share of groups that are zero."""
+    """(P, L) share of groups that are zero."""
     block_rows: Counts
-    """(P, M)"""
+    """(P, L)"""
     block_columns: Counts
-    """(P, M)"""
+    """(P, L)"""
     weight_bits: Counts
-    """(P, M)"""
+    """(P, L)"""
     activation_bits: Counts
     """(P, L)"""
     weights: Counts
@@ -67,36 +67,52 @@ def plan_shapes(tables: NetworkTables, plans: PlanBatch) -> PlanShapes:
     rows = _columns(units, owner)
     columns = np.where(tables.from_state, rows, _columns(inputs, owner))
     elems = tables.matrix_gates * rows * columns
-    block_rows, block_columns = (
-        _columns(_by_plan(value), owner) for value in (plans.block_rows, plans.block_columns)
-    )
-    blocks = tables.matrix_gates * ceil_div(rows, block_rows) * ceil_div(columns, block_columns)
+    block_rows, block_columns = _by_plan(plans.block_rows), _by_plan(plans.block_columns)
+    blocks = tables.matrix_gates * _columns(ceil_div(units, block_rows), owner)
+    blocks = blocks * ceil_div(columns, _columns(block_columns, owner))
     groups = sum_layers(blocks, tables)
     sparse = (structure == WEIGHT) | (structure == BLOCK)
     dropped = np.where(sparse, np.minimum(np.rint(sparsity * groups), groups - 1), 0.0)
     zeros_frac = dropped / groups
     weights = sum_layers(elems, tables)
-    group_zeros = _columns(zeros_frac, owner)
     return PlanShapes(
         units=units,
         inputs=inputs,
         rows=rows,
         columns=columns,
         elems=elems,
-        zeros_frac=group_zeros,
+        zeros_frac=zeros_frac,
         block_rows=block_rows,
         block_columns=block_columns,
-        weight_bits=_columns(_by_plan(plans.weight_bits), owner),
+        weight_bits=_by_plan(plans.weight_bits),
         activation_bits=_by_plan(plans.activation_bits),
         weights=weights,
-        kept_elems=elems - np.rint(elems * group_zeros).astype(np.int64),
+        kept_elems=elems - np.rint(elems * _columns(zeros_frac, owner)).astype(np.int64),
         kept_weights=weights - np.rint(weights * zeros_frac).astype(np.int64),
     )
 
 
 def sum_layers(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
-    """(P, M) values of matrices summed to (P, L) of their layers."""
-    return np.asarray(np.add.reduceat(values.T, tables.matrix_start, axis=0).T)
+    """(P, M) values of matrices summed to (P, L) of their layers.
+
+    Loops over matrices: numpy's reduceat costs ten times as much on rows this long.
+    """
+    rows = values.T
+    summed = rows[tables.matrix_start]
+    for matrix, layer in enumerate(tables.matrix_layer):
+        if matrix != tables.matrix_start[layer]:
+            summed[layer] += rows[matrix]
+    return np.asarray(summed.T)
+
+
+def layer_values(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
+    """(P, M) values that are equal for all matrices of a layer, as (P, L)."""
+    return np.asarray(values.T[tables.matrix_start].T)
+
+
+def matrix_values(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
+    """(P, L) values repeated to the (P, M) matrices of each layer."""
+    return _columns(values, tables.matrix_layer)
 
 
 def _remaining_units(units: Counts, sparsity: NDArray[np.float64], is_unit: NDArray[np.bool_]) -> Counts:

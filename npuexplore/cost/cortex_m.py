@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression import encoding
-from npuexplore.compression.shapes import PlanShapes, sum_layers
+from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts, StorageOption, fastest_no_larger, whole_cycles
 from npuexplore.cost.traffic import Route, activation_bytes, region_bytes, region_cycles
 from npuexplore.hardware.engines import CortexM, LinearKernel, RecurrentKernel, SparseKernel, Toolchain
@@ -53,7 +53,10 @@ def _dense_option(
         format="dense",
         busy_cycles=whole_cycles(wait * cycles),
         stored_bytes=sum_layers(
-            encoding.to_bytes(encoding.dense_bits(shapes.elems, bits=shapes.weight_bits)), tables
+            encoding.to_bytes(
+                encoding.dense_bits(shapes.elems, bits=matrix_values(shapes.weight_bits, tables))
+            ),
+            tables,
         ),
         usable=None,
         carried=(shapes.weights,),
@@ -65,8 +68,8 @@ def _dense_product_cycles(kernels: Toolchain, tables: NetworkTables, shapes: Pla
 
     Only fc_s8 has a counterpart inside lstm_s8 and gru_s8; fc_s4 and fc_s16 are taken as they are.
     """
-    wide = shapes.activation_bits.T[tables.matrix_layer].T == 16
-    narrow = shapes.weight_bits == 4
+    wide = matrix_values(shapes.activation_bits == 16, tables)
+    narrow = matrix_values(shapes.weight_bits == 4, tables)
     per_mac = np.array([_cycles_per_mac(kernels, tables.kinds[layer]) for layer in tables.matrix_layer])
     s8, s4, s16 = kernels.fc_s8, kernels.fc_s4, kernels.fc_s16
     rows = tables.matrix_gates * shapes.rows
@@ -97,13 +100,13 @@ def _sparse_option(
     rows, columns = kernel.block
     block_rows = tables.matrix_gates * ceil_div(shapes.rows, rows)
     blocks = block_rows * ceil_div(shapes.columns, columns)
-    stored = encoding.surviving_granules(
-        blocks,
+    share = encoding.surviving_frac(
         zeros_frac=shapes.zeros_frac,
         granule=kernel.block,
         block_rows=shapes.block_rows,
         block_columns=shapes.block_columns,
     )
+    stored = np.rint(blocks * matrix_values(share, tables)).astype(np.int64)
     bits = (
         stored * (8 * rows * columns + kernel.index_bits_per_block) + block_rows * kernel.pointer_bits_per_row
     )

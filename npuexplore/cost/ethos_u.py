@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.shapes import PlanShapes, sum_layers
+from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.traffic import Route, region_bytes
 from npuexplore.hardware.engines import EthosU, Lowering
 from npuexplore.hardware.profile import MemoryRegion
 from npuexplore.units import ceil_div, round_up
-from npuexplore.workload.counts import Counts, NetworkTables
+from npuexplore.workload.counts import LUT_ACTIVATIONS, Counts, NetworkTables
 
 ENCODED_ALIGNMENT_BYTES = 16
 """Weight and scale streams end on 16 bytes."""
@@ -46,7 +46,7 @@ def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: Pla
         rows=shapes.rows,
         columns=shapes.columns,
         zeros_frac=np.asarray(1.0 - shapes.kept_elems / shapes.elems),
-        weight_bits=shapes.weight_bits,
+        weight_bits=matrix_values(shapes.weight_bits, tables),
     )
     products = _product_costs(engine, route, tables, shapes, encoded=encoded)
     product_cycles = _bound_cycles(products, route) * tables.matrix_gates
@@ -82,13 +82,14 @@ def product_npu_cycles(
     outputs: Counts,
     input_bytes: Counts,
     output_bytes: Counts,
-    cycles_per_elem: float,
+    cycles_per_elem: Floats | float,
     activation_memory: MemoryRegion,
     bias_latency_cycles: int,
 ) -> Counts:
     """NPU cycles of a fully connected command at batch 1.
 
-    inputs, outputs : (P, M) ; input_bytes, output_bytes : (P, M) bytes of one element.
+    inputs, outputs : (P, M) ; input_bytes, output_bytes : (P, M) bytes of one element ;
+    cycles_per_elem : (M,) of the output unit, activation included
     """
     depth = engine.ofm_ublock_depth_elems
     block = round_up(np.minimum(outputs, engine.ofm_block_max_elems), depth)
@@ -164,7 +165,7 @@ def _block_cycles(
 ) -> Floats:
     """First access and transfer of a block; accesses shorter than a burst waste the rest of it."""
     latency = memory.read_latency_cycles if read else memory.write_latency_cycles
-    padded = moved_bytes * memory.burst_bytes // np.minimum(memory.burst_bytes, access_bytes)
+    padded = np.floor(moved_bytes * memory.burst_bytes / np.minimum(memory.burst_bytes, access_bytes))
     return np.asarray(latency + np.floor(padded / memory.bytes_per_cycle))
 
 
@@ -172,29 +173,24 @@ def _product_costs(
     engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, encoded: Counts
 ) -> CommandCosts:
     """One gate's product of each matrix: int16 results inside a recurrent step, else the activations'."""
-    width = shapes.activation_bits.T[tables.matrix_layer].T // 8
+    width = matrix_values(shapes.activation_bits // 8, tables)
     result = np.where(tables.recurrent[tables.matrix_layer], 2, width)
-    lut = np.array([name in ("sigmoid", "tanh") for name in tables.activations])[tables.matrix_layer]
-    plain, looked_up = (
-        product_npu_cycles(
-            engine,
-            inputs=shapes.columns,
-            outputs=shapes.rows,
-            input_bytes=width,
-            output_bytes=result,
-            cycles_per_elem=rate,
-            activation_memory=route.activation_memory,
-            bias_latency_cycles=route.weight_memory.read_latency_cycles,
-        )
-        for rate in (
-            engine.output_cycles_per_elem,
-            max(engine.output_cycles_per_elem, engine.lut_cycles_per_elem),
-        )
+    looked_up = np.array([name in LUT_ACTIVATIONS for name in tables.activations])[tables.matrix_layer]
+    slowest = max(engine.output_cycles_per_elem, engine.lut_cycles_per_elem)
+    npu_cycles = product_npu_cycles(
+        engine,
+        inputs=shapes.columns,
+        outputs=shapes.rows,
+        input_bytes=width,
+        output_bytes=result,
+        cycles_per_elem=np.where(looked_up, slowest, engine.output_cycles_per_elem),
+        activation_memory=route.activation_memory,
+        bias_latency_cycles=route.weight_memory.read_latency_cycles,
     )
     scales = round_up(engine.bias_stream_bytes * shapes.rows, ENCODED_ALIGNMENT_BYTES)
     passes = ceil_div(shapes.rows, np.minimum(shapes.rows, engine.ofm_block_max_elems))
     return CommandCosts(
-        npu_cycles=np.where(lut, looked_up, plain),
+        npu_cycles=npu_cycles,
         weight_bytes=encoded + scales,
         activation_bytes=round_up(shapes.columns, BRICK_ELEMS) * width * passes
         + round_up(shapes.rows, BRICK_ELEMS) * result,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npuexplore.compression import encoding
-from npuexplore.compression.shapes import PlanShapes, sum_layers
+from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
 from npuexplore.cost.compute import (
     EngineCosts,
     StorageOption,
@@ -69,7 +69,7 @@ class _Stored:
 
 
 def _stored(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> Iterator[_Stored]:
-    bits, elems, kept = shapes.weight_bits, shapes.elems, shapes.kept_elems
+    bits, elems, kept = matrix_values(shapes.weight_bits, tables), shapes.elems, shapes.kept_elems
     yield _Stored("dense", encoding.dense_bits(elems, bits=bits), elems, skips=False)
     skips_weights = engine.sparsity_mode == "zero_skip"
     single = kept if skips_weights else elems
@@ -86,18 +86,18 @@ def _stored(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> Iter
 def _stored_blocks(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> _Stored:
     rows, columns = engine.granule
     granules = tables.matrix_gates * ceil_div(shapes.rows, rows) * ceil_div(shapes.columns, columns)
-    surviving = encoding.surviving_granules(
-        granules,
+    share = encoding.surviving_frac(
         zeros_frac=shapes.zeros_frac,
         granule=engine.granule,
         block_rows=shapes.block_rows,
         block_columns=shapes.block_columns,
     )
+    surviving = np.rint(granules * matrix_values(share, tables)).astype(np.int64)
     size = encoding.block_bits(
         surviving,
         blocks=granules,
         block_elems=rows * columns,
-        bits=shapes.weight_bits,
+        bits=matrix_values(shapes.weight_bits, tables),
         map_bits=engine.map_bits_per_granule,
     )
     skips = engine.sparsity_mode in ("block_skip", "zero_skip")
@@ -127,7 +127,7 @@ def _option(
         )
         array = sum_layers(tiles, tables)
     mac = array * _passes(engine, tables, shapes)
-    decoded_bytes = sum_layers(encoding.to_bytes(stored.decoded * shapes.weight_bits), tables)
+    decoded_bytes = encoding.to_bytes(decoded * shapes.weight_bits)
     decode = rate_cycles(decoded_bytes, per_cycle=engine.decoded_bytes_per_cycle)
     stored_bytes = sum_layers(encoding.to_bytes(stored.bits), tables)
     memory = region_cycles(
@@ -144,9 +144,8 @@ def _option(
 
 def _passes(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> Counts:
     """(P, L) passes over the array for the bit-widths of each layer."""
-    layer_bits = shapes.weight_bits.T[tables.matrix_start].T
     wide = np.where(shapes.activation_bits == 16, engine.mac_passes_16bit_activations, 1)
-    passes: Counts = wide * np.where(layer_bits == 4, engine.mac_passes_4bit_weights, 1)
+    passes: Counts = wide * np.where(shapes.weight_bits == 4, engine.mac_passes_4bit_weights, 1)
     return passes
 
 

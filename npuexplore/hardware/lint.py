@@ -47,9 +47,9 @@ def _flash_slower_than_sram(profile: HardwareProfile) -> Iterator[str]:
 def _memory_energy_grows_outwards(profile: HardwareProfile) -> Iterator[str]:
     inner = [r.pj_per_byte for r in profile.memories.values() if r.kind == "sram" and r.pj_per_byte]
     for name, region in profile.memories.items():
-        if inner and region.kind != "sram" and region.pj_per_byte is not None:
-            if region.pj_per_byte < min(inner):
-                yield f"memories.{name}.pj_per_byte: a {region.kind} byte costs less than an SRAM byte"
+        outer_pj = region.pj_per_byte if region.kind != "sram" else None
+        if inner and outer_pj is not None and outer_pj < min(inner):
+            yield f"memories.{name}.pj_per_byte: a {region.kind} byte costs less than an SRAM byte"
 
 
 def _storage_keeps_its_content(profile: HardwareProfile) -> Iterator[str]:
@@ -123,13 +123,6 @@ def _keys_end_in_units(profile: HardwareProfile) -> Iterator[str]:
             yield f"{key}: the key does not end in a unit"
 
 
-def _assumptions_are_few(profile: HardwareProfile) -> Iterator[str]:
-    keys = [key for key, _ in figures(profile)]
-    assumed = [key for key in keys if (entry := source_of(profile, key)) and entry.source == "assumed"]
-    if 2 * len(assumed) > len(keys):
-        yield f"sources: {len(assumed)} of {len(keys)} figures are assumed; read the results accordingly"
-
-
 CHECKS: tuple[Callable[[HardwareProfile], Iterator[str]], ...] = (
     _clock_is_plausible,
     _flash_slower_than_sram,
@@ -140,5 +133,4 @@ CHECKS: tuple[Callable[[HardwareProfile], Iterator[str]], ...] = (
     _idle_below_active,
     _engine_is_plausible,
     _keys_end_in_units,
-    _assumptions_are_few,
 )
