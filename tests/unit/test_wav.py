@@ -127,6 +127,17 @@ def test_chunks_after_the_samples_are_no_truncation(tmp_path: Path) -> None:
     assert read_audio(path, rate_hz=RATE).size == 1_601
 
 
+def test_a_truncated_wav_is_seen_behind_a_chunk_of_odd_length(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    content = encode_wav(tone(), rate_hz=RATE)[0]
+    note = b"note" + struct.pack("<I", 3) + b"odd\0"
+    whole = b"RIFF" + struct.pack("<I", len(content) - 8 + len(note)) + content[8:36] + note + content[36:]
+    path.write_bytes(whole)
+    assert read_audio(path, rate_hz=RATE).size == 1_600
+    path.write_bytes(whole[:-20])
+    assert "truncated, 10 samples" in message_of(path)
+
+
 @pytest.mark.parametrize("rate_hz", [1, 7_999, 192_001, 2_000_000])
 def test_an_absurd_rate_is_refused(tmp_path: Path, rate_hz: int) -> None:
     path = saved(tmp_path / "a.wav", tone(), rate_hz)
