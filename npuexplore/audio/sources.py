@@ -97,20 +97,27 @@ def load_corpus(
     `evaluation_only` false; pairs alone are so only where the manifest says true.
     Raises BadInput for a folder, a file, a manifest or a split that cannot be used.
     """
-    folder = Path(folder)
+    try:
+        return _load(Path(folder), split, _Reader(rate_hz, stereo, on_progress))
+    except OSError as error:
+        raise BadInput(
+            f"{error.filename or folder}: cannot be read ({error.strerror}); check its permissions"
+        ) from None
+
+
+def _load(folder: Path, spec: SplitSpec, reader: _Reader) -> Corpus:
     if not folder.is_dir():
         raise BadInput(
             f"{folder}: no such folder; name one that holds speech/ and noise/, or clean/ and noisy/"
         )
     manifest = read_manifest(folder)
     speech, noise = folder / "speech", folder / "noise"
-    pairs_folder = _find_pairs(folder, wanted=split.pairs)
+    pairs_folder = _find_pairs(folder, wanted=spec.pairs)
     if pairs_folder is None and not (speech.is_dir() and noise.is_dir()):
         raise BadInput(f"{folder}: holds neither speech/ and noise/ nor clean/ and noisy/; sort the files so")
-    paths = _sound_files(speech) + _sound_files(noise) if speech.is_dir() or noise.is_dir() else []
     pair_paths = _paired(pairs_folder) if pairs_folder else []
-    reader = _Reader(rate_hz, stereo, on_progress, total=len(paths) + 2 * len(pair_paths))
-    train, validation, test = _read_splits(folder, manifest, spec=split, reader=reader)
+    reader.total = len(_sound_files(speech)) + len(_sound_files(noise)) + 2 * len(pair_paths)
+    train, validation, test = _read_splits(folder, manifest, spec=spec, reader=reader)
     return Corpus(
         train=train,
         validation=validation,
@@ -134,9 +141,9 @@ def require_training(corpus: Corpus) -> Corpus:
 class _Reader:
     """Reads files at one rate and counts them."""
 
-    def __init__(self, rate_hz: int, stereo: Stereo, on_progress: Progress | None, *, total: int) -> None:
+    def __init__(self, rate_hz: int, stereo: Stereo, on_progress: Progress | None) -> None:
         self.rate_hz, self.stereo, self.on_progress = rate_hz, stereo, on_progress
-        self.done, self.total = 0, total
+        self.done, self.total = 0, 0
 
     def __call__(self, path: Path) -> Float32:
         samples = read_audio(path, rate_hz=self.rate_hz, stereo=self.stereo)

@@ -22,6 +22,7 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8_000, 192_000
 LONGEST_MINUTES = 120
+MOST_CHANNELS = 32
 LARGEST_PEAK = 64.0
 """Float files are scaled to +-1; a peak this far above is a file in other units."""
 
@@ -32,8 +33,8 @@ def read_audio(path: Path, *, rate_hz: int, stereo: Stereo = "refuse") -> Float3
     Raises BadInput for a file that is missing, empty, truncated, not sound, longer than two hours, at a rate
     outside 8..192 kHz, not finite, or of several channels unless `stereo` is "fold" (their mean is taken).
     """
-    samples, file_rate_hz = _decode(Path(path))
-    mono = _one_channel(samples, path=path, stereo=stereo)
+    samples, file_rate_hz = _decode(Path(path), stereo=stereo)
+    mono: Float32 = samples[:, 0].copy() if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise BadInput(f"{path}: holds samples that are not numbers (NaN or infinite); export it again")
     if np.abs(mono).max() > LARGEST_PEAK:
@@ -68,23 +69,25 @@ def encode_wav(samples: NDArray[Any], *, rate_hz: int) -> tuple[bytes, int]:
     return stream.getvalue(), clipped
 
 
-def _decode(path: Path) -> tuple[Float32, int]:
+def _decode(path: Path, *, stereo: Stereo) -> tuple[Float32, int]:
     """(N, channels) float32 samples and the rate of a sound file."""
     import soundfile
 
-    _refuse_not_a_file(path)
     try:
+        _refuse_not_a_file(path)
         with soundfile.SoundFile(str(path)) as sound:
             frames, rate_hz = int(sound.frames), int(sound.samplerate)
+            _refuse_channels(path, channels=sound.channels, stereo=stereo)
             _refuse_absurd(path, frames=frames, rate_hz=rate_hz)
             samples: Float32 = sound.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        reason = getattr(error, "error_string", None) or error
+        missing = max(frames - len(samples), _missing_wav_frames(path))
+    except soundfile.SoundFileError as error:
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise BadInput(
-            f"{path}: cannot be read as WAV, FLAC or Ogg ({str(reason).rstrip('.')}); "
-            "convert it to a PCM WAV file"
+            f"{path}: cannot be read as WAV, FLAC or Ogg ({reason}); convert it to a PCM WAV file"
         ) from None
-    missing = max(frames - len(samples), _missing_wav_frames(path))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be opened ({error.strerror}); check its permissions") from None
     if missing > 0:
         raise BadInput(
             f"{path}: is truncated, {missing} samples that its header promises are missing; copy it again"
@@ -101,6 +104,15 @@ def _refuse_not_a_file(path: Path) -> None:
         raise BadInput(f"{path}: the file is empty (0 bytes); copy or record it again")
 
 
+def _refuse_channels(path: Path, *, channels: int, stereo: Stereo) -> None:
+    if channels > 1 and stereo == "refuse":
+        raise BadInput(
+            f"{path}: got {channels} channels; 1 is allowed, convert it to mono or fold it with stereo: fold"
+        )
+    if channels > MOST_CHANNELS:
+        raise BadInput(f"{path}: got {channels} channels; at most {MOST_CHANNELS} can be folded into one")
+
+
 def _refuse_absurd(path: Path, *, frames: int, rate_hz: int) -> None:
     if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
         raise BadInput(
@@ -114,18 +126,6 @@ def _refuse_absurd(path: Path, *, frames: int, rate_hz: int) -> None:
             f"{path}: is {frames / rate_hz / 60:.0f} minutes long; split it into files of at most "
             f"{LONGEST_MINUTES} minutes"
         )
-
-
-def _one_channel(samples: Float32, *, path: Path, stereo: Stereo) -> Float32:
-    channels = samples.shape[1]
-    if channels == 1:
-        return np.ascontiguousarray(samples[:, 0])
-    if stereo == "refuse":
-        raise BadInput(
-            f"{path}: got {channels} channels; 1 is allowed, convert it to mono or fold it with stereo: fold"
-        )
-    folded: Float32 = samples.mean(axis=1, dtype=np.float32)
-    return folded
 
 
 def _resampled(mono: Float32, *, path: Path, from_hz: int, to_hz: int) -> Float32:
@@ -155,7 +155,7 @@ def _missing_wav_frames(path: Path) -> int:
                 lacking = stream.tell() + length - size
                 return 0 if length == 0xFFFFFFFF or lacking <= 0 else -(-lacking // block)
             if name == b"fmt ":
-                block = max(1, struct.unpack_from("<H", stream.read(length), 12)[0])
+                block = max(1, int.from_bytes(stream.read(length)[12:14], "little"))
             else:
                 stream.seek(length, io.SEEK_CUR)
             stream.seek(length % 2, io.SEEK_CUR)
