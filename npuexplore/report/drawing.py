@@ -7,7 +7,7 @@ from html import escape
 from math import log10
 from typing import Any
 
-from npuexplore.report.figures import cost_axis, envelope, label_levels
+from npuexplore.report.figures import axis_ticks, cost_axis, envelope, label_levels
 
 Figure = dict[str, Any]
 
@@ -21,6 +21,21 @@ SERIES = tuple(f"var(--series-{index})" for index in range(1, 9))
 AXIS_TITLES = {"latency_ms": "time per frame (ms)", "flash_bytes": "flash (kB)"}
 LABEL_REACH_FRAC = 0.13
 """Width of a pick's label as a share of the x axis."""
+
+
+def front_key(groups: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(mark, colour, words) of everything in a front's figure."""
+    return [
+        *(("dot", COLOURS[name], name) for name in groups),
+        ("diamond-open", "var(--ink)", "pick, predicted"),
+        ("diamond", "var(--ink)", "pick, retrained"),
+        ("star", "var(--ink)", "dense baseline"),
+    ]
+
+
+def layer_key(layers: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(mark, colour, words) of each layer of a network."""
+    return [("dot", SERIES[index % len(SERIES)], layer) for index, layer in enumerate(layers)]
 
 
 def draw_front(
@@ -38,7 +53,9 @@ def draw_front(
     shown = {key: value for key, value in limits.items() if key == "y" or value <= axis["range"][1]}
     layout = _layout(AXIS_TITLES[quantity], "SI-SDR lost (dB)", height=460)
     layout["xaxis"]["range"] = [_position(x, axis) for x in axis["range"]]
-    layout["xaxis"]["type"] = "log" if axis["log"] else "linear"
+    if axis["log"]:
+        ticks = axis_ticks(*axis["range"])
+        layout["xaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
     layout["shapes"] = [_recovery_line(p) for p in picks if p["achieved"] is not None]
     layout["shapes"] += [_limit_line(key, value) for key, value in sorted(shown.items())]
     layout["annotations"] = _pick_labels(picks, axis)
@@ -62,7 +79,6 @@ def _structure_traces(name: str, group: Mapping[str, Sequence[Any]]) -> list[Fig
         "type": "scatter",
         "mode": "markers",
         "hovertemplate": "%{text}<extra></extra>",
-        "legendgroup": name,
     }
     colour = COLOURS[name]
     return [
@@ -73,8 +89,6 @@ def _structure_traces(name: str, group: Mapping[str, Sequence[Any]]) -> list[Fig
             "y": line_y,
             "line": {"color": colour, "width": 1, "shape": "hv"},
             "opacity": 0.5,
-            "legendgroup": name,
-            "showlegend": False,
             "hoverinfo": "skip",
         },
         {
@@ -150,10 +164,10 @@ def _limit_line(axis: str, value: float) -> Figure:
 def _limit_label(axis: str, value: float, quantity: str) -> Figure:
     label = {"showarrow": False, "font": {"color": "var(--bad)", "size": 11}}
     if axis == "x":
-        words = "deadline" if quantity == "latency_ms" else "flash limit"
+        words = {"latency_ms": "deadline", "flash_bytes": "flash limit"}.get(quantity, "quality limit")
         place = {"x": value, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "top"}
         return {**label, **place, "text": words, "textangle": -90}
-    place = {"y": value, "yanchor": "bottom", "xref": "paper", "x": 1, "xanchor": "right"}
+    place = {"y": value, "yanchor": "bottom", "xref": "paper", "x": 0.01, "xanchor": "left"}
     return {**label, **place, "text": "quality limit"}
 
 
@@ -184,6 +198,7 @@ def draw_losses(pairs: Sequence[Mapping[str, Any]], *, limit_db: float | None) -
     names = [pair["name"] for pair in pairs]
     layout = _layout("SI-SDR lost (dB)", "", height=110 + 44 * max(len(pairs), 1))
     layout["yaxis"].update({"type": "category", "autorange": "reversed", "showgrid": False})
+    layout["xaxis"]["rangemode"] = "tozero"
     layout["shapes"] = [
         {
             "type": "line",
@@ -198,6 +213,7 @@ def draw_losses(pairs: Sequence[Mapping[str, Any]], *, limit_db: float | None) -
     ]
     if limit_db is not None:
         layout["shapes"].append(_limit_line("x", limit_db))
+        layout["annotations"] = [{**_limit_label("x", limit_db, "quality_loss_db"), "textangle": 0}]
     colours = [COLOURS[pair["structure"]] for pair in pairs]
     return {
         "data": [
@@ -246,9 +262,12 @@ def draw_times(networks: Sequence[str], layers: Sequence[str], ms: Mapping[str, 
 
 
 def draw_sensitivity(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, top_db: float
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, order: Sequence[str], top_db: float
 ) -> Figure:
-    """Loss over sparsity of one structure, a line per layer; all structures share the scale."""
+    """Loss over sparsity of one structure, a line per layer; all structures share the scale.
+
+    order : layers of the network as `draw_times` lists them, for the same colours.
+    """
     layout = _layout("sparsity (%)", "one-shot SI-SDR lost (dB)", height=320)
     layout["yaxis"]["range"] = [-0.03 * top_db, 1.05 * top_db]
     layout["xaxis"]["range"] = [0, 100]
@@ -261,10 +280,10 @@ def draw_sensitivity(
                 "x": list(x),
                 "y": list(y),
                 "hovertemplate": f"{escape(layer)} at %{{x:.0f}} %: %{{y:.2f}} dB<extra></extra>",
-                "line": {"color": SERIES[index % len(SERIES)], "width": 2},
+                "line": {"color": SERIES[order.index(layer) % len(SERIES)], "width": 2},
                 "marker": {"size": 6},
             }
-            for index, (layer, (x, y)) in enumerate(curves.items())
+            for layer, (x, y) in curves.items()
         ],
         "layout": layout,
     }
@@ -290,7 +309,7 @@ def _layout(x_title: str, y_title: str, *, height: int) -> Figure:
             "bordercolor": "var(--line)",
             "font": {"color": "var(--ink)"},
         },
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
+        "showlegend": False,
         "xaxis": {**axis, "title": {"text": x_title, "standoff": 8}},
         "yaxis": {**axis, "title": {"text": y_title, "standoff": 8}},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, floor, log10
 from typing import Any
 
 from npuexplore.report.numbers import decibels, kilobytes, milliseconds
@@ -94,6 +95,17 @@ def cost_axis(values: Sequence[float]) -> dict[str, Any]:
         return {"log": True, "range": [low / room, high * room]}
     room = 0.07 * ((high - low) or high or 1.0)
     return {"log": False, "range": [max(0.0, low - room), high + room]}
+
+
+def axis_ticks(low: float, high: float) -> list[float]:
+    """Round values (1, 1.5, 2, 3, 5, 7 times a power of ten) from `low` to `high`, for a log axis.
+
+    >>> axis_ticks(0.9, 5.5)
+    [1.0, 1.5, 2.0, 3.0, 5.0]
+    """
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    every = [float(f"{step}e{decade}") for decade in decades for step in (1, 1.5, 2, 3, 5, 7)]
+    return [value for value in every if low <= value <= high]
 
 
 def front_limits(results: Record, quantity: str) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -27,6 +27,9 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 """Nothing is fetched from anywhere: the page is whole."""
 
 SIGNIFICANT_DIGITS = 6
+
+MARKS = {"dot": "●", "ring": "○", "diamond": "◆", "diamond-open": "◇", "star": "★"}
+"""How the marks of a figure look in its key."""
 
 
 def render_page(results: Mapping[str, Any]) -> str:
@@ -77,7 +80,9 @@ def _section(identity: str, title: str, *content: Content) -> Html:
     return element("section", element("h2", title), *content, id=identity)
 
 
-def _figure(identity: str, description: str, spec: Mapping[str, Any]) -> Html:
+def _figure(
+    identity: str, description: str, spec: Mapping[str, Any], *, key: Sequence[tuple[str, str, str]]
+) -> Html:
     """A place for a figure, its data, and what to read where scripts are off."""
     place = element(
         "div",
@@ -89,7 +94,12 @@ def _figure(identity: str, description: str, spec: Mapping[str, Any]) -> Html:
         style=f"min-height:{spec['layout']['height']}px",
     )
     caption = element("figcaption", description)
-    return element("figure", place, script_json(f"figure-{identity}", _rounded(spec)), caption)
+    marks = [
+        element("span", element("i", MARKS[mark], style=f"color:{colour}"), " ", words)
+        for mark, colour, words in key
+    ]
+    data = script_json(f"figure-{identity}", _rounded(spec))
+    return element("figure", element("p", marks, class_="key"), place, data, caption)
 
 
 def _rounded(value: Any) -> Any:
@@ -202,6 +212,7 @@ def _front(results: Record) -> Html:
                 ),
                 limits=figures.front_limits(results, quantity),
             ),
+            key=drawing.front_key(figures.front_points(results, quantity)),
         )
         for quantity, description in (
             ("latency_ms", "Time per frame against loss of quality. Lower left is better."),
@@ -210,7 +221,7 @@ def _front(results: Record) -> Html:
     ]
     legend = (
         "Open diamonds are the picks as predicted, filled ones as achieved after retraining. "
-        "A plan's colour is the structure of most of its weights."
+        "A plan's colour is the structure of most of its weights; crosses break a limit."
     )
     return _section("front", "The front", element("p", words, " ", legend), drawn)
 
@@ -229,6 +240,7 @@ def _picks(results: Record) -> Html:
             "losses",
             "Predicted (open) and achieved (filled) loss of each pick. Left is better.",
             drawing.draw_losses(pairs, limit_db=limits_of(results).get("quality_loss_db")),
+            key=[("ring", "var(--ink)", "predicted"), ("dot", "var(--ink)", "achieved")],
         )
         if pairs
         else element("p", "No pick has been retrained yet.")
@@ -270,7 +282,8 @@ def _layers(results: Record) -> Html:
     content: list[Content] = []
     if times["networks"]:
         spec = drawing.draw_times(times["networks"], times["layers"], times["ms"])
-        content.append(_figure("times", "Where the time of a frame goes.", spec))
+        key = drawing.layer_key(times["layers"])
+        content.append(_figure("times", "Where the time of a frame goes.", spec, key=key))
     best = recommended_pick(results)
     content += [_layer_details(pick["name"], pick, is_open=pick is best) for pick in results["picks"]]
     if results["baseline"].get("layers"):
@@ -297,6 +310,8 @@ def _sensitivity(results: Record) -> Html | str:
     if not curves:
         return ""
     top = max(max(y) for layers in curves.values() for _, y in layers.values())
+    measured = [layer for layers in curves.values() for layer in layers]
+    order = list(dict.fromkeys([*figures.time_by_layer(results)["layers"], *measured]))
     drawn = [
         element(
             "div",
@@ -304,7 +319,8 @@ def _sensitivity(results: Record) -> Html | str:
             _figure(
                 f"sensitivity-{index}",
                 f"One-shot loss under {name} sparsity, by layer (int8).",
-                drawing.draw_sensitivity(layers, top_db=max(top, 0.1)),
+                drawing.draw_sensitivity(layers, order=order, top_db=max(top, 0.1)),
+                key=[mark for mark in drawing.layer_key(order) if mark[2] in layers],
             ),
         )
         for index, (name, layers) in enumerate(curves.items())

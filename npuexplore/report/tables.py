@@ -266,7 +266,10 @@ def table_html(table: Table, *, class_: str = "") -> Html:
         for row in table.rows
     ]
     inner = element(
-        "table", element("caption", table.caption), element("thead", head), element("tbody", body)
+        "table",
+        element("caption", element("span", table.caption)),
+        element("thead", head),
+        element("tbody", body),
     )
     return element("div", inner, class_=f"scroll {class_}".strip(), tabindex="0")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from npuexplore.report.numbers import decibels, kilobytes, milliseconds, times
@@ -16,7 +16,12 @@ from npuexplore.report.words import (
     plan_words,
 )
 
-LIMIT_WORDS = {"flash": "flash", "sram": "SRAM", "deadline": "the deadline"}
+LIMIT_WORDS: dict[str, tuple[str, str, Callable[[float], str]]] = {
+    "flash": ("flash", "flash_bytes", kilobytes),
+    "sram": ("SRAM", "sram_bytes", kilobytes),
+    "deadline": ("the deadline", "latency_ms", milliseconds),
+}
+"""Key in `fits` -> words, quantity and form of that limit."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def headline(results: Record) -> str:
         return f"On {profile}, no plan was picked: nothing that was searched keeps the limits."
     if best is None:
         picks = results["picks"]
-        return f"On {profile}, none of the {len(picks)} retrained picks fits: {_broken(picks)}."
+        return f"On {profile}, none of the {len(picks)} retrained picks fits: {_broken(picks, results)}."
     estimates, deadline = best["estimates"], limits_of(results).get("latency_ms")
     share = f" of the {milliseconds(deadline)} allowed" if deadline else ""
     kept = keeps_quality(best, results)
@@ -122,7 +127,7 @@ def _other_structures(results: Record) -> list[str]:
         if row.pick is None or best is None or row.pick["name"] == best["name"]:
             continue
         if not fits_all(row.pick):
-            sentences.append(f"The best {row.structure} pick does not fit: {_broken([row.pick])}.")
+            sentences.append(f"The best {row.structure} pick does not fit: {_broken([row.pick], results)}.")
             continue
         note = "" if row.keeps_quality else " and misses the quality limit"
         sentences.append(
@@ -134,22 +139,25 @@ def _other_structures(results: Record) -> list[str]:
 
 
 def _baseline_fit(results: Record) -> str:
-    fits = results["baseline"].get("fits") or {}
-    broken = [LIMIT_WORDS[name] for name, kept in fits.items() if not kept]
-    if not fits:
+    baseline = results["baseline"]
+    if not baseline.get("fits"):
         return ""
-    if not broken:
+    if fits_all(baseline):
         return "The dense network would fit too; sparsity buys time, energy and room."
-    return f"The dense network does not fit ({', '.join(broken)})."
+    return f"The dense network does not fit: {_broken([baseline], results)}."
 
 
-def _broken(picks: Sequence[Record]) -> str:
-    names = [
-        words
-        for key, words in LIMIT_WORDS.items()
-        if any(not (p.get("fits") or {}).get(key, True) for p in picks)
-    ]
-    return f"over {', '.join(names)}" if names else "no limit is known"
+def _broken(records: Sequence[Record], results: Record) -> str:
+    """Which limits are broken, with figures for a single network: `over flash (569 kB of 524 kB)`."""
+    limits = limits_of(results)
+    names = []
+    for key, (words, quantity, form) in LIMIT_WORDS.items():
+        over = [record for record in records if not (record.get("fits") or {}).get(key, True)]
+        if over and len(records) == 1 and quantity in limits:
+            names.append(f"{words} ({form(over[0]['estimates'][quantity])} of {form(limits[quantity])})")
+        elif over:
+            names.append(words)
+    return f"over {' and '.join(names)}" if names else "no limit is known"
 
 
 def _latency_ms(pick: Record) -> float:

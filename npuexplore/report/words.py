@@ -41,7 +41,8 @@ def plan_words(plan: Record) -> str:
     if not sparse:
         return f"dense with {bits}"
     names = list(dict.fromkeys(structure_words(layer) for layer in sparse))
-    return f"{' + '.join(names)} at {_span([layer['sparsity_frac'] for layer in sparse])} with {bits}"
+    mix = names[0] if len(names) == 1 else f"a mix of {' and '.join(names)}"
+    return f"{mix} at {_span([layer['sparsity_frac'] for layer in sparse])} with {bits}"
 
 
 def _span(fractions: Sequence[float]) -> str:

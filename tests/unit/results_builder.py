@@ -19,13 +19,9 @@ def build_results(*, with_pairs=True, with_energy=True, retrained=True):
         sparsity = [0.7, 0.8, 0.5, 0.9, 0.8][order]
         picks.append(_pick(name, structure, sparsity, with_pairs, with_energy, retrained))
     for point, pick in zip(front, picks, strict=False):
-        point |= {
-            "plan": pick["plan"],
-            "estimates": pick["estimates"],
-            "pick": pick["name"],
-            "feasible": True,
-        }
-        point["quality_loss_db"] = pick["predicted"]["quality_loss_db"]
+        point |= {name: pick[name] for name in ("plan", "estimates", "structure")}
+        point |= {"pick": pick["name"], "quality_loss_db": pick["predicted"]["quality_loss_db"]}
+        point["feasible"] = all(pick["fits"].values())
     return _document(front, picks, with_pairs, with_energy, retrained)
 
 
@@ -173,14 +169,14 @@ def _front_point(index, rng):
     plan = _plan(
         structure, float(rng.choice([0.3, 0.5, 0.7, 0.8, 0.9])), (1, 16), int(rng.choice([4, 8])), jitter
     )
-    loss = _loss(plan)
+    loss, totals = _loss(plan), _totals(plan, True)
     return {
         "id": index,
         "plan": plan,
         "structure": structure,
-        "estimates": _totals(plan, True),
+        "estimates": totals,
         "quality_loss_db": loss,
-        "feasible": loss <= LIMITS["quality_loss_db"],
+        "feasible": loss <= LIMITS["quality_loss_db"] and totals["flash_bytes"] <= LIMITS["flash_bytes"],
         "knee": False,
         "pick": None,
     }

@@ -24,8 +24,7 @@
       const spec = resolved(JSON.parse(document.getElementById(place.dataset.figure).textContent));
       if (touch) spec.layout.dragmode = false;
       Plotly.react(place, spec.data, spec.layout, {
-        responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
-        modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+        responsive: true, displayModeBar: false,
       });
     }
   }
@@ -42,6 +41,10 @@
   }
 
   draw();
+  const watcher = new ResizeObserver((entries) => {
+    for (const entry of entries) Plotly.Plots.resize(entry.target);
+  });
+  places.forEach((place) => watcher.observe(place));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   window.addEventListener("beforeprint", onPaper);
   window.addEventListener("afterprint", onScreen);
