@@ -33,6 +33,7 @@ __all__ = [
     "Split",
     "SplitSpec",
     "load_corpus",
+    "load_pairs",
     "require_training",
 ]
 
@@ -100,9 +101,7 @@ def load_corpus(
     try:
         return _load(Path(folder), split, _Reader(rate_hz, stereo, on_progress))
     except OSError as error:
-        raise BadInput(
-            f"{error.filename or folder}: cannot be read ({error.strerror}); check its permissions"
-        ) from None
+        raise _unreadable(error, Path(folder)) from None
 
 
 def _load(folder: Path, spec: SplitSpec, reader: _Reader) -> Corpus:
@@ -115,7 +114,7 @@ def _load(folder: Path, spec: SplitSpec, reader: _Reader) -> Corpus:
     pairs_folder = _find_pairs(folder, wanted=spec.pairs)
     if pairs_folder is None and not (speech.is_dir() and noise.is_dir()):
         raise BadInput(f"{folder}: holds neither speech/ and noise/ nor clean/ and noisy/; sort the files so")
-    pair_paths = _paired(pairs_folder) if pairs_folder else []
+    pair_paths = _paired(pairs_folder / "clean", pairs_folder / "noisy") if pairs_folder else []
     reader.total = len(_sound_files(speech)) + len(_sound_files(noise)) + 2 * len(pair_paths)
     train, validation, test = _read_splits(folder, manifest, spec=spec, reader=reader)
     return Corpus(
@@ -128,6 +127,26 @@ def _load(folder: Path, spec: SplitSpec, reader: _Reader) -> Corpus:
     )
 
 
+def load_pairs(
+    clean: Path, noisy: Path, *, rate_hz: int, stereo: Stereo = "refuse", on_progress: Progress | None = None
+) -> tuple[Pair, ...]:
+    """Pairs of two folders that hold files of the same names, resampled to `rate_hz`.
+
+    Raises BadInput for a folder or file that cannot be used, a file without its partner, unequal lengths.
+    """
+    clean, noisy = Path(clean), Path(noisy)
+    try:
+        for folder in (clean, noisy):
+            if not folder.is_dir():
+                raise BadInput(f"{folder}: no such folder; name one that holds sound files")
+        paths = _paired(clean, noisy)
+        reader = _Reader(rate_hz, stereo, on_progress)
+        reader.total = 2 * len(paths)
+        return tuple(_read_pair(*names, reader) for names in paths)
+    except OSError as error:
+        raise _unreadable(error, clean) from None
+
+
 def require_training(corpus: Corpus) -> Corpus:
     """`corpus`, if it holds speech and noise to train on; BadInput otherwise."""
     if corpus.train.speech and corpus.train.noise:
@@ -136,6 +155,10 @@ def require_training(corpus: Corpus) -> Corpus:
         "the data hold no speech and noise to train on, only pairs to score; "
         "give a folder with speech/ and noise/, or train on the built-in data by leaving --data out"
     )
+
+
+def _unreadable(error: OSError, folder: Path) -> BadInput:
+    return BadInput(f"{error.filename or folder}: cannot be read ({error.strerror}); check its permissions")
 
 
 class _Reader:
@@ -224,22 +247,18 @@ def _find_pairs(folder: Path, *, wanted: str) -> Path | None:
     return found[0] if found else None
 
 
-def _paired(folder: Path) -> list[tuple[str, Path, Path]]:
+def _paired(clean: Path, noisy: Path) -> list[tuple[str, Path, Path]]:
     """(name, clean, noisy) of every pair; both folders must hold the same names."""
-    clean, noisy = (
-        {p.relative_to(folder / side).with_suffix("").as_posix(): p for p in _sound_files(folder / side)}
-        for side in ("clean", "noisy")
+    cleans, noisies = (
+        {path.relative_to(folder).with_suffix("").as_posix(): path for path in _sound_files(folder)}
+        for folder in (clean, noisy)
     )
-    if lonely := sorted(clean.keys() ^ noisy.keys()):
-        side, other = ("clean", "noisy") if lonely[0] in clean else ("noisy", "clean")
-        raise BadInput(
-            f"{folder}: {side}/{lonely[0]} has no partner in {other}/; pairs bear the same name in both"
-        )
-    if not clean:
-        raise BadInput(
-            f"{folder}: clean/ and noisy/ hold no {', '.join(SUFFIXES)} file; put recordings there"
-        )
-    return [(name, clean[name], noisy[name]) for name in sorted(clean)]
+    if lonely := sorted(cleans.keys() ^ noisies.keys()):
+        here, there = (clean, noisy) if lonely[0] in cleans else (noisy, clean)
+        raise BadInput(f"{here}: {lonely[0]} has no partner in {there}; pairs bear the same name in both")
+    if not cleans:
+        raise BadInput(f"{clean} and {noisy}: hold no {', '.join(SUFFIXES)} file; put recordings there")
+    return [(name, cleans[name], noisies[name]) for name in sorted(cleans)]
 
 
 def _read_pair(name: str, clean: Path, noisy: Path, reader: _Reader) -> Pair:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from npuexplore.audio.inspect import describe_corpus
 from npuexplore.audio.manifest import read_manifest
-from npuexplore.audio.sources import Corpus, SplitSpec, load_corpus, require_training
+from npuexplore.audio.sources import Corpus, SplitSpec, load_corpus, load_pairs, require_training
 from npuexplore.audio.wav import write_wav
 from npuexplore.errors import BadInput
 
@@ -257,7 +257,21 @@ def test_one_of_several_folders_of_pairs_is_chosen_by_name(tmp_path: Path) -> No
 def test_a_pair_without_a_partner_is_refused(tmp_path: Path) -> None:
     make_pairs(tmp_path)
     sound(tmp_path / "noisy" / "c.wav")
-    assert "noisy/c has no partner in clean/" in refusal(tmp_path)
+    message = refusal(tmp_path)
+    assert "noisy: c has no partner in" in message
+    assert "clean; pairs bear" in message
+
+
+def test_pairs_can_be_given_as_two_folders(tmp_path: Path) -> None:
+    make_pairs(tmp_path)
+    pairs = load_pairs(tmp_path / "clean", tmp_path / "noisy", rate_hz=RATE)
+    assert [pair.name for pair in pairs] == ["a", "b"]
+    assert not np.array_equal(pairs[0].clean, pairs[0].noisy)
+    with pytest.raises(BadInput, match="no such folder"):
+        load_pairs(tmp_path / "clean", tmp_path / "loud", rate_hz=RATE)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match=r"hold no \.wav"):
+        load_pairs(tmp_path / "empty", tmp_path / "empty", rate_hz=RATE)
 
 
 def test_a_pair_of_unequal_lengths_is_refused(tmp_path: Path) -> None:
