@@ -39,7 +39,7 @@ def front_points(results: Record, quantity: str) -> dict[str, dict[str, list[Any
 def _point_label(point: Record) -> str:
     estimates = point["estimates"]
     return (
-        f"plan {point['id']}: {plan_words(point['plan'])}; {milliseconds(estimates['latency_ms'])}, "
+        f"{point['id']}: {plan_words(point['plan'])}; {milliseconds(estimates['latency_ms'])}, "
         f"{kilobytes(estimates['flash_bytes'])} flash, {decibels(point['quality_loss_db'])} predicted loss"
     )
 

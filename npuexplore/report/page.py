@@ -21,7 +21,16 @@ from npuexplore.report.tables import (
     table_html,
 )
 from npuexplore.report.verdict import headline, improvement_db, recommended_pick, supporting_sentences
-from npuexplore.report.words import Record, achieved_loss_db, fits_all, limits_of, loss_db, plan_words
+from npuexplore.report.words import (
+    Record,
+    achieved_loss_db,
+    fits_all,
+    limits_of,
+    loss_db,
+    network_name,
+    part_name,
+    plan_words,
+)
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """Nothing is fetched from anywhere: the page is whole."""
@@ -39,7 +48,7 @@ def render_page(results: Mapping[str, Any]) -> str:
     (`pairs`, energy, sensitivity, achieved quality) are left out or said to be unknown.
     """
     study = results["study"]
-    title = f"{study['name']}: {study['network']} on {study['profile']}"
+    title = f"{study['name']}: {network_name(results)} on {part_name(results)}"
     sections = [
         _opening(results, title),
         _fitting(results),
@@ -114,12 +123,14 @@ def _rounded(value: Any) -> Any:
 
 
 def _opening(results: Record, title: str) -> Html:
+    study = results["study"]
     best = recommended_pick(results)
     return element(
         "header",
         element("p", "npuexplore study", class_="kicker"),
         element("h1", title),
         element("p", headline(results), class_="verdict"),
+        element("p", str(study["description"]), class_="about") if study.get("description") else "",
         _tiles(results, best) if best else "",
         element("ul", [element("li", sentence) for sentence in supporting_sentences(results)]),
         table_html(structures_table(results)) if results["picks"] else "",
@@ -146,7 +157,11 @@ def _tiles(results: Record, best: Record) -> Html:
             _of(numbers.kilobytes, limits.get("sram_bytes")),
         ),
         ("SI-SDR gain", numbers.gain(improvement_db(quality, "si_sdr")), "unseen voice and noise"),
-        ("SI-SDR lost", numbers.decibels(loss_db(best)), "against the float baseline"),
+        (
+            "SI-SDR lost",
+            numbers.decibels(loss_db(best)),
+            "predicted" if achieved_loss_db(best) is None else "against the float baseline",
+        ),
     ]
     if estimates.get("average_power_mw") is not None:
         was = f"dense {numbers.milliwatts(dense.get('average_power_mw'))}"
@@ -349,10 +364,11 @@ def _assumptions(results: Record) -> Html:
 
 def _making(results: Record) -> Html:
     study, engine = results["study"], results["engine"]
-    command = str(study.get("command") or f"npuexplore study run {study['name']}")
+    data = " --data DIR" if study.get("data") == "recorded" else ""
+    command = f"npuexplore study run {study['name']}{data}"
     facts = [
         ("seeds", _plain(results.get("seeds", study.get("seed")))),
-        ("data", _plain(study.get("data"))),
+        ("data", _plain(results.get("data", study.get("data")))),
         ("baseline", f"{numbers.count(results['baseline'].get('steps'))} training steps"),
         ("front", f"SHA-256 {engine.get('front_sha256', 'not recorded')}"),
         ("hypervolume", _plain(engine.get("hypervolume_frac"))),

@@ -162,7 +162,7 @@ def _layer_row(layer: Record, choice: Record | None) -> tuple[Content, ...]:
         layer["name"],
         plan,
         DASH if is_front_end else numbers.percent(layer.get("zeros_frac", 0.0)),
-        DASH if is_front_end or layer.get("kept_weights") is None else numbers.count(layer["kept_weights"]),
+        DASH if is_front_end else numbers.count(layer.get("kept_weights", layer.get("kept_macs"))),
         DASH if is_front_end else numbers.kilobytes(predicted),
         DASH if is_front_end or real is None else numbers.kilobytes(real),
         numbers.count(layer["cycles"]),

@@ -13,6 +13,7 @@ from npuexplore.report.words import (
     fits_all,
     limits_of,
     loss_db,
+    part_name,
     plan_words,
 )
 
@@ -70,19 +71,19 @@ def _structure_order(row: StructureRow) -> tuple[bool, bool, float]:
 
 def headline(results: Record) -> str:
     """The answer in one sentence."""
-    profile = results["study"]["profile"]
+    part = part_name(results)
     best = recommended_pick(results)
     if not results["picks"]:
-        return f"On {profile}, no plan was picked: nothing that was searched keeps the limits."
+        return f"On {part}, no plan was picked: nothing that was searched keeps the limits."
     if best is None:
         picks = results["picks"]
-        return f"On {profile}, none of the {len(picks)} retrained picks fits: {_broken(picks, results)}."
+        return f"On {part}, none of the {len(picks)} retrained picks fits: {_broken(picks, results)}."
     estimates, deadline = best["estimates"], limits_of(results).get("latency_ms")
     share = f" of the {milliseconds(deadline)} allowed" if deadline else ""
     kept = keeps_quality(best, results)
     role = "is fastest" if kept else "loses least, but more than allowed"
     return (
-        f"On {profile}, {plan_words(best['plan'])} {role}: {milliseconds(estimates['latency_ms'])}{share}, "
+        f"On {part}, {plan_words(best['plan'])} {role}: {milliseconds(estimates['latency_ms'])}{share}, "
         f"{kilobytes(estimates['flash_bytes'])} of flash, {_loss_sentence(best)}."
     )
 
@@ -104,7 +105,7 @@ def _loss_sentence(pick: Record) -> str:
 def supporting_sentences(results: Record) -> list[str]:
     """What stands behind the headline: gain over dense, the other structures, what does not fit."""
     sentences = [_against_dense(results), *_other_structures(results), _baseline_fit(results)]
-    sentences += [str(sentence) for sentence in results.get("picks_missing") or []]
+    sentences += [str(sentence) for sentence in results.get("missing") or []]
     return [sentence for sentence in sentences if sentence]
 
 

@@ -61,6 +61,16 @@ def dominant_structure(plan: Record, layer_weights: Mapping[str, float]) -> str:
     return best if shares[best] > 0 else "dense"
 
 
+def part_name(results: Record) -> str:
+    """The profile's own name; a study may name it by a path, which does not belong on the page."""
+    return str((results.get("profile") or {}).get("name", "this part"))
+
+
+def network_name(results: Record) -> str:
+    """The network's own name."""
+    return str((results.get("network") or {}).get("name", "the network"))
+
+
 def layer_weights(results: Record) -> dict[str, float]:
     """Weights of each layer of the dense baseline, by name (MACs where nothing else is stated)."""
     return {layer["name"]: float(layer.get("macs") or 1.0) for layer in results["baseline"].get("layers", [])}
