@@ -243,8 +243,9 @@ def _train_step(
         )
 
     moved = trained(run.params)
-    loss, gradients = value_and_gradients(loss_of, moved)
-    norm = clip_by_norm(gradients, recipe.clip_norm)
+    with np.errstate(all="ignore"):
+        loss, gradients = value_and_gradients(loss_of, moved)
+        norm = clip_by_norm(gradients, recipe.clip_norm)
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise NpuexploreError(
             f"training: step {run.step}: loss {loss} and gradient norm {norm} must be finite; "
