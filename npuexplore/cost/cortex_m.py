@@ -110,16 +110,28 @@ def _sparse_option(
     bits = (
         stored * (8 * rows * columns + kernel.index_bits_per_block) + block_rows * kernel.pointer_bits_per_row
     )
-    cycles = stored * kernel.cycles_per_block + tables.matrix_gates * (
-        shapes.rows * kernel.cycles_per_row + kernel.cycles_per_call
-    )
+    cycles = sparse_product_cycles(kernel, stored=stored, rows=shapes.rows, gates=tables.matrix_gates)
     return StorageOption(
         format=format_name(kernel),
-        busy_cycles=whole_cycles(wait * sum_layers(np.maximum(cycles, 0.0), tables)),
+        busy_cycles=whole_cycles(wait * sum_layers(cycles, tables)),
         stored_bytes=sum_layers(encoding.to_bytes(bits), tables),
         usable=shapes.activation_bits == 8,
         carried=(sum_layers(stored * (rows * columns), tables),),
     )
+
+
+def sparse_product_cycles(
+    kernel: SparseKernel, *, stored: Counts, rows: Counts, gates: Counts | int
+) -> Cycles:
+    """(P, M) cycles of a sparse kernel over all gates of a matrix.
+
+    stored : (P, M) blocks of all gates ; rows : (P, M) of one gate. The fitted constant may be negative;
+    a product never takes less than nothing.
+    """
+    linear = stored * kernel.cycles_per_block + gates * (
+        rows * kernel.cycles_per_row + kernel.cycles_per_call
+    )
+    return np.asarray(np.maximum(linear, 0.0))
 
 
 def format_name(kernel: SparseKernel) -> str:

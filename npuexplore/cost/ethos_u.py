@@ -45,7 +45,7 @@ def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: Pla
         engine,
         rows=shapes.rows,
         columns=shapes.columns,
-        zeros_frac=np.asarray(1.0 - shapes.kept_elems / shapes.elems),
+        kept=shapes.kept_elems / tables.matrix_gates,
         weight_bits=matrix_values(shapes.weight_bits, tables),
     )
     products = _product_costs(engine, route, tables, shapes, encoded=encoded)
@@ -235,13 +235,16 @@ def _lowered_ops(engine: EthosU, tables: NetworkTables) -> Counts:
 
 
 def encoded_bytes(
-    engine: EthosU, *, rows: Counts, columns: Counts, zeros_frac: Floats, weight_bits: Counts
+    engine: EthosU, *, rows: Counts, columns: Counts, kept: Floats, weight_bits: Counts
 ) -> Counts:
     """(P, M) expected encoded bytes of one gate's matrix, on whole 16 bytes.
 
-    Interpolated over the share of zeros; blocks of zeros encode no better than single ones.
+    kept : (P, M) non-zero weights. The matrix is padded with zeros to whole microblocks and input blocks;
+    bytes per weight are interpolated over the share of zeros, blocks of zeros encoding no better than
+    single ones.
     """
-    padded = round_up(rows, engine.ofm_ublock_depth_elems) * columns
+    padded = round_up(rows, engine.ofm_ublock_depth_elems) * round_up(columns, engine.ifm_block_8bit_elems)
+    zeros_frac = 1.0 - kept / padded
     size = np.zeros(zeros_frac.shape, order="F")
     for curve in engine.encoded_size:
         chosen = weight_bits == curve.weight_bits

@@ -36,7 +36,7 @@ def front_end_ops(*, window_samples: int, bins: int, bands: int) -> int:
     """Floating-point operations of one frame.
 
     >>> front_end_ops(window_samples=512, bins=257, bands=128)
-    31631
+    31117
     """
     fft = FFT_OPS_PER_POINT_AND_STAGE * window_samples * math.log2(window_samples)
     windows_and_overlap = 3 * window_samples

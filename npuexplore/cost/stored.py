@@ -104,12 +104,11 @@ def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
 
 def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
     shape = [np.array([[size]]) for size in weights.shape]
-    zeros_frac = np.array([[1.0 - np.count_nonzero(weights) / weights.size]])
-    return int(
-        encoded_bytes(
-            engine, rows=shape[0], columns=shape[1], zeros_frac=zeros_frac, weight_bits=np.array([[bits]])
-        )[0, 0]
+    kept = np.array([[float(np.count_nonzero(weights))]])
+    size = encoded_bytes(
+        engine, rows=shape[0], columns=shape[1], kept=kept, weight_bits=np.array([[bits]])
     )
+    return int(size[0, 0])
 
 
 def _gate_matrices(matrices: Mapping[str, IntArray]) -> Iterator[IntArray]:
