@@ -54,8 +54,19 @@ def _most_telling_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[s
             for stray in unknown
         )
     ]
-    others = [problem for problem in problems if problem not in unknown and problem not in meant]
+    echoes = [problem for problem in problems if _echoes_a_deeper_one(problem, problems)]
+    others = [
+        problem for problem in problems if not any(problem in known for known in (unknown, meant, echoes))
+    ]
     return [*unknown, *others]
+
+
+def _echoes_a_deeper_one(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list counts as too short only because its items failed."""
+    depth = len(problem["loc"])
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == problem["loc"] for other in problems
+    )
 
 
 def _problem_sentence(

@@ -36,7 +36,9 @@ _BOOLEAN_LOOKALIKES = {
     "true": "true", "false": "false",
 }  # fmt: skip
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?")
-_NUMBER_LOOKALIKE = re.compile(r"[-+]?(\.?[0-9]|0[xob]|\.(inf|nan)$)", re.IGNORECASE)
+_NON_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
+_NUMBER_LOOKALIKE = re.compile(r"[-+]?\.?[0-9]")
+FINITE_ONLY = "only finite numbers below 1e18 are allowed; write one of those"
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,8 @@ def _advice(text: str) -> str | None:
         return f"write {meant}, or quote it if it is a word"
     if _SEXAGESIMAL.fullmatch(text):
         return "YAML 1.1 reads it in base 60; write one plain number, or quote it if it is text"
+    if _NON_FINITE.fullmatch(text):
+        return FINITE_ONLY
     if not _NUMBER_LOOKALIKE.match(text):
         return None
     try:
@@ -224,7 +228,7 @@ def _advice(text: str) -> str | None:
     except ValueError:
         return _radix_advice(text)
     if value != value or abs(value) == float("inf") or abs(value) >= 1e18:
-        return "only finite numbers below 1e18 are allowed; write one of those"
+        return FINITE_ONLY
     plain = str(int(value)) if value == int(value) and "." not in text else repr(value)
     return f"write {plain if 'e' not in plain else f'{value:.12f}'.rstrip('0')}, or quote it if it is text"
 
