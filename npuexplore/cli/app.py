@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -9,9 +10,10 @@ import typer
 
 from npuexplore import __version__
 from npuexplore.cli import audio, costs, data, profiles, stages, study
-from npuexplore.errors import NpuexploreError
+from npuexplore.errors import EnvironmentLacking, NpuexploreError
 
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +55,18 @@ def main() -> None:
     except NpuexploreError as error:
         sys.stderr.write(f"npuexplore: {error}\n")
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(
+            f"npuexplore: {where}{error.strerror or error}; check the path, its rights and the disk\n"
+        )
+        sys.exit(EnvironmentLacking.exit_code)
+    except MemoryError:
+        sys.stderr.write("npuexplore: not enough memory; close other programs or use --workers 1\n")
+        sys.exit(EnvironmentLacking.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("npuexplore: interrupted; the same command goes on where it stopped\n")
         sys.exit(INTERRUPTED)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from npuexplore.audio.mixtures import fixed_mixtures
 from npuexplore.audio.pool import segment_pair
 from npuexplore.audio.sources import Corpus, Pair, Split, load_corpus, require_training
 from npuexplore.audio.wav import SUFFIXES
-from npuexplore.errors import BadInput, UsageError
+from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 from npuexplore.pipeline.run_directory import RunDirectory, digest
 from npuexplore.pipeline.study_file import StudyFile
+from npuexplore.pipeline.workers import Send, Task, run_tasks
 from npuexplore.workload.network import Network
 
 Progress = Callable[[int, int], None]
@@ -93,8 +93,8 @@ def credits_of(corpus: Corpus) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _PoolPart:
-    """What a worker needs to make segments."""
+class _Part:
+    """What a worker needs to make every `stride`-th chunk of the segments."""
 
     split: Split
     settings: Augmentation
@@ -102,6 +102,8 @@ class _PoolPart:
     samples: int
     rate_hz: int
     seed: int
+    first: int
+    stride: int
 
 
 def prepare_segments(
@@ -115,44 +117,68 @@ def prepare_segments(
 ) -> Path:
     """Writes the segments once for all trainings of the run; returns their folder.
 
-    speech.npy and noise.npy : (S, N) int16
+    speech.npy and noise.npy : (S, N) int16. Raises EnvironmentLacking without room on the disk.
     """
-    clock, recipe = network.frame_clock, study.mixtures
-    overlap = clock.window_samples // clock.hop_samples
-    samples = (recipe.segment_frames - overlap + 1) * clock.hop_samples
     done = run.cache / "segments"
     if done.is_dir():
         return done
+    clock, recipe = network.frame_clock, study.mixtures
+    overlap = clock.window_samples // clock.hop_samples
+    samples = (recipe.segment_frames - overlap + 1) * clock.hop_samples
     building = run.cache / "segments.part"
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
     for name in ("speech", "noise"):
-        open_memmap(
-            building / f"{name}.npy", mode="w+", dtype=np.int16, shape=(recipe.pool_segments, samples)
+        _reserve(building / f"{name}.npy", (recipe.pool_segments, samples))
+    tasks = [
+        Task(
+            f"segments {first}",
+            _make_segments,
+            _Part(
+                split=corpus.train,
+                settings=recipe.augmentation,
+                folder=building,
+                samples=samples,
+                rate_hz=clock.sample_rate_hz,
+                seed=study.seed,
+                first=first,
+                stride=workers,
+            ),
         )
-    part = _PoolPart(corpus.train, recipe.augmentation, building, samples, clock.sample_rate_hz, study.seed)
-    starts = range(0, recipe.pool_segments, CHUNK_SEGMENTS)
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_set_part, initargs=(part,)
-    ) as executor:
-        for finished, _ in enumerate(executor.map(_make_chunk, starts), start=1):
-            on_progress(min(finished * CHUNK_SEGMENTS, recipe.pool_segments), recipe.pool_segments)
+        for first in range(workers)
+    ]
+    made = [0]
+
+    def count(_: str, segments: int) -> None:
+        made[0] += segments
+        on_progress(made[0], recipe.pool_segments)
+
+    run_tasks(tasks, workers=workers, on_message=count)
     building.rename(done)
     return done
 
 
-_part: list[_PoolPart] = []
+def _reserve(path: Path, shape: tuple[int, int]) -> None:
+    """An empty int16 array on disk whose room is really there, so that writing to it cannot fail."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = open_memmap(path, mode="w+", dtype=np.int16, shape=shape)
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, array.offset + array.nbytes)
+    except OSError as error:
+        megabytes = 2 * shape[0] * shape[1] * 2 / 1e6
+        raise EnvironmentLacking(
+            f"{path.parent}: the prepared segments need {megabytes:.0f} MB there ({error.strerror}); "
+            "free room, choose another --runs, or lower mixtures.pool_segments"
+        ) from None
 
 
-def _set_part(part: _PoolPart) -> None:
-    _part[:] = [part]
-
-
-def _make_chunk(start: int) -> None:
-    part = _part[0]
+def _make_segments(part: _Part, send: Send) -> None:
     speech = open_memmap(part.folder / "speech.npy", mode="r+")
     noise = open_memmap(part.folder / "noise.npy", mode="r+")
-    for index in range(start, min(start + CHUNK_SEGMENTS, len(speech))):
-        speech[index], noise[index] = segment_pair(
-            part.split, part.settings, index, samples=part.samples, rate_hz=part.rate_hz, seed=part.seed
-        )
+    for start in range(part.first * CHUNK_SEGMENTS, len(speech), part.stride * CHUNK_SEGMENTS):
+        chunk = range(start, min(start + CHUNK_SEGMENTS, len(speech)))
+        for index in chunk:
+            speech[index], noise[index] = segment_pair(
+                part.split, part.settings, index, samples=part.samples, rate_hz=part.rate_hz, seed=part.seed
+            )
+        send(len(chunk))

@@ -1,14 +1,9 @@
-"""Trainings as jobs in processes of their own: one BLAS thread each, resumable, stopped with their parent."""
+"""Trainings as jobs: each resumable, each in a process of its own."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,7 @@ from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.sparsity import Params
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
+from npuexplore.pipeline.workers import Send, Task, run_tasks
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
 from npuexplore.train.fit import FitRecipe, FitState, fit
 from npuexplore.train.model import init_params
@@ -52,34 +48,17 @@ class TrainingJob:
     """Licences of the audio it learns from."""
 
 
-def run_jobs(jobs: Sequence[TrainingJob], *, workers: int, on_progress: Progress | None = None) -> None:
+def run_jobs(jobs: Sequence[TrainingJob], *, workers: int, on_progress: Progress) -> None:
     """Runs the jobs whose output is not there yet, `workers` at a time.
 
     Raises what a job raised; the others keep their state and go on next time.
     """
-    waiting = [job for job in jobs if not job.output.exists()]
-    if not waiting:
-        return
-    context = multiprocessing.get_context("spawn")
-    messages: SimpleQueue[tuple[str, int, int, float] | None] = context.SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(messages, on_progress), daemon=True)
-    listener.start()
-    environment = _single_threaded_blas()
-    executor = ProcessPoolExecutor(
-        max_workers=min(workers, len(waiting)),
-        mp_context=context,
-        initializer=_prepare_worker,
-        initargs=(messages, os.getpid()),
-    )
-    try:
-        futures = [executor.submit(_run_in_worker, job) for job in waiting]
-        for future in futures:
-            future.result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-        messages.put(None)
-        listener.join()
-        os.environ.update(environment)
+    tasks = [Task(job.name, _train_in_worker, job) for job in jobs if not job.output.exists()]
+    run_tasks(tasks, workers=workers, on_message=lambda _, message: on_progress(*message))
+
+
+def _train_in_worker(job: TrainingJob, send: Send) -> None:
+    train(job, on_progress=lambda *message: send(message))
 
 
 def train(job: TrainingJob, *, on_progress: Progress | None = None) -> TrainedNetwork:
@@ -142,33 +121,3 @@ def _saved_state(job: TrainingJob) -> FitState | None:
     except BadInput:
         return None
     return FitState(step=int(manifest["step"]), arrays=dict(arrays))
-
-
-_worker: dict[str, Any] = {}
-
-
-def _prepare_worker(messages: SimpleQueue[tuple[str, int, int, float] | None], parent: int) -> None:
-    _worker.update(messages=messages, parent=parent)
-
-
-def _run_in_worker(job: TrainingJob) -> None:
-    def send(name: str, step: int, steps: int, loss: float) -> None:
-        if os.getppid() != _worker["parent"]:
-            os._exit(1)
-        _worker["messages"].put((name, step, steps, loss))
-
-    train(job, on_progress=send)
-
-
-def _listen(messages: SimpleQueue[tuple[str, int, int, float] | None], on_progress: Progress | None) -> None:
-    while (message := messages.get()) is not None:
-        if on_progress:
-            on_progress(*message)
-
-
-def _single_threaded_blas() -> Mapping[str, str]:
-    """Sets what a child's BLAS reads at import; returns what to put back."""
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ[name] for name in names if name in os.environ}
-    os.environ.update(dict.fromkeys(names, "1"))
-    return before

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from npuexplore.pipeline.quality import (
 from npuexplore.pipeline.results import Outcome, assemble
 from npuexplore.pipeline.run_directory import RunDirectory, claim, digest, read_stage, sole_writer
 from npuexplore.pipeline.study_file import StudyFile
+from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search
 from npuexplore.search.feasibility import preflight
@@ -72,10 +74,15 @@ class _Job:
     space: Space
     tell: Tell
     clock: Callable[[], float]
-    seconds: dict[str, float]
 
-    def timed(self, stage: str, started: float) -> None:
-        self.seconds[stage] = round(self.clock() - started, 1)
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the seconds of a stage to timings.json, also when the stage is stopped by an error."""
+        started = self.clock()
+        try:
+            yield
+        finally:
+            add_seconds(self.run, stage, self.clock() - started)
 
 
 class _Sound:
@@ -145,7 +152,7 @@ def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> _Job:
     study = request.study
     problem = Problem(study, load_profile(study.profile), load_network(study.network))
     space = space_for(study.space, problem.network, block_shapes(problem.profile))
-    job = _Job(request, problem, RunDirectory(request.folder), space, tell, clock, {})
+    job = _Job(request, problem, RunDirectory(request.folder), space, tell, clock)
     data_document(study, request.data)
     preflight(space, evaluator(problem, None), seed=study.seed)
     return job
@@ -164,12 +171,10 @@ def _inputs(job: _Job) -> dict[str, Any]:
 
 def _train_baseline(job: _Job, sound: _Sound) -> Path:
     if not job.run.baseline.exists():
-        started = job.clock()
-        segments = _segments(job, sound)
-        job.timed("data", started)
-        started = job.clock()
-        _run_trainings(job, "baseline", [_training(job, sound, segments, "baseline")])
-        job.timed("baseline", started)
+        with job.timed("data"):
+            segments = _segments(job, sound)
+        with job.timed("baseline"):
+            _run_trainings(job, "baseline", [_training(job, sound, segments, "baseline")])
     return job.run.baseline
 
 
@@ -217,35 +222,32 @@ def _run_trainings(job: _Job, stage: str, jobs: Sequence[TrainingJob]) -> None:
 def _sensitivity(job: _Job, sound: _Sound, baseline: Path) -> list[dict[str, Any]]:
     if stored := read_stage(job.run, "sensitivity"):
         return list(stored["rows"])
-    started = job.clock()
     problem = job.problem
     geometry = front_end(problem.network)
     batch = calibration_batch(calibration_set(problem.study, problem.network, sound.corpus), geometry)
-    rows = measure_sensitivity(
-        read_network(baseline),
-        job.space,
-        batch,
-        geometry,
-        on_progress=lambda done, total: job.tell("sensitivity", done, total, ""),
-    )
+    with job.timed("sensitivity"):
+        rows = measure_sensitivity(
+            read_network(baseline),
+            job.space,
+            batch,
+            geometry,
+            on_progress=lambda done, total: job.tell("sensitivity", done, total, ""),
+        )
     write_json(job.run.stage("sensitivity"), {"rows": rows})
-    job.timed("sensitivity", started)
     return rows
 
 
 def _search(job: _Job, model: SensitivityModel) -> SearchResult:
-    started = job.clock()
-    result = run_search(
-        job.space,
-        job.problem.study.search,
-        evaluator(job.problem, model.loss_db),
-        journal=job.run.journal,
-        seed=job.problem.study.seed,
-        context=digest([_inputs(job), [sorted(losses.items()) for losses in model.losses_db]]),
-        on_trials=lambda done, total: job.tell("search", done, total, ""),
-    )
-    job.timed("search", started)
-    return result
+    with job.timed("search"):
+        return run_search(
+            job.space,
+            job.problem.study.search,
+            evaluator(job.problem, model.loss_db),
+            journal=job.run.journal,
+            seed=job.problem.study.seed,
+            context=digest([_inputs(job), [sorted(losses.items()) for losses in model.losses_db]]),
+            on_trials=lambda done, total: job.tell("search", done, total, ""),
+        )
 
 
 def _choose(job: _Job, found: SearchResult) -> PickList:
@@ -264,22 +266,15 @@ def _choose(job: _Job, found: SearchResult) -> PickList:
 def _retrain(job: _Job, sound: _Sound, found: SearchResult, picks: Sequence[Pick]) -> None:
     if all(job.run.pick(pick.name).exists() for pick in picks):
         return
-    started = job.clock()
-    segments = _segments(job, sound)
-    _run_trainings(
-        job,
-        "retraining",
-        [
-            _training(job, sound, segments, pick.name, plan_at(found.plans, pick.index, job.problem.network))
-            for pick in picks
-        ],
-    )
-    job.timed("retraining", started)
+    with job.timed("retraining"):
+        segments = _segments(job, sound)
+        plans = {pick.name: plan_at(found.plans, pick.index, job.problem.network) for pick in picks}
+        trainings = [_training(job, sound, segments, name, plan) for name, plan in plans.items()]
+        _run_trainings(job, "retraining", trainings)
 
 
 def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, dict[str, Any]]:
     """Quality on every set of the baseline and of every pick, by name."""
-    started = job.clock()
     names = ["baseline", *(pick.name for pick in picks)]
     qualities = {}
     for done, name in enumerate(names):
@@ -287,12 +282,12 @@ def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, 
         stored = read_stage(job.run, f"evaluation-{name}")
         if stored is None:
             path = job.run.baseline if name == "baseline" else job.run.pick(name)
-            sets = evaluation_sets(job.problem.study, job.problem.network, sound.corpus)
-            stored = {key: _quality(path, pairs) for key, pairs in sets.items()}
+            with job.timed("evaluation"):
+                sets = evaluation_sets(job.problem.study, job.problem.network, sound.corpus)
+                stored = {key: _quality(path, pairs) for key, pairs in sets.items()}
             write_json(job.run.stage(f"evaluation-{name}"), stored)
         qualities[name] = stored
     job.tell("evaluation", len(names), len(names), "")
-    job.timed("evaluation", started)
     return qualities
 
 
@@ -319,7 +314,6 @@ def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
 def _publish(job: _Job, outcome: Outcome) -> None:
     results = assemble(outcome, job.run)
     page = render_page(json.loads(json.dumps(results)))
-    write_json(job.run.timings, {"schema": "npuexplore.timings/1", "seconds": job.seconds})
     write_text(job.run.report, page)
     write_json(job.run.results, results)
     shutil.rmtree(job.run.cache, ignore_errors=True)

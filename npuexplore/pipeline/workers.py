@@ -1,0 +1,134 @@
+"""Work in processes of their own: one BLAS thread each, never outliving their parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from npuexplore.errors import (
+    BadInput,
+    EnvironmentLacking,
+    LimitsNotMet,
+    NpuexploreError,
+    UsageError,
+)
+
+Send = Callable[[Any], None]
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ORPHAN_CHECK_S = 1.0
+_ERRORS = {kind.exit_code: kind for kind in (NpuexploreError, LimitsNotMet, UsageError, EnvironmentLacking)}
+_ERRORS[BadInput.exit_code] = BadInput
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function of (argument, send) for another process; both must be importable there."""
+
+    name: str
+    run: Callable[[Any, Send], None]
+    argument: Any
+
+
+@dataclass(frozen=True)
+class _Running:
+    task: Task
+    process: BaseProcess
+    connection: Connection
+
+
+def run_tasks(tasks: Sequence[Task], *, workers: int, on_message: Callable[[str, Any], None]) -> None:
+    """Runs the tasks, `workers` at a time; on_message gets (task name, what it sent).
+
+    Raises the first NpuexploreError of a task, or EnvironmentLacking when a process dies; the other
+    processes are stopped then, as they are on any interruption.
+    """
+    waiting = list(tasks)
+    running: list[_Running] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                running.append(_start(waiting.pop(0)))
+            for connection in wait([each.connection for each in running]):
+                each = next(item for item in running if item.connection is connection)
+                if _handle(each, on_message):
+                    running.remove(each)
+                    each.process.join()
+    finally:
+        for each in running:
+            each.process.terminate()
+            each.process.join()
+
+
+def _start(task: Task) -> _Running:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(task, sender, os.getpid()), daemon=True)
+    with _single_threaded_blas():
+        process.start()
+    sender.close()
+    return _Running(task, process, receiver)
+
+
+def _handle(running: _Running, on_message: Callable[[str, Any], None]) -> bool:
+    """Deals with one message; True when the task is finished."""
+    try:
+        kind, content = running.connection.recv()
+    except EOFError:
+        running.process.join()
+        raise EnvironmentLacking(
+            f"{running.task.name}: its process died (exit code {running.process.exitcode}; "
+            "out of memory?); free memory or use --workers 1, then run the same command to go on"
+        ) from None
+    if kind == "message":
+        on_message(running.task.name, content)
+    elif kind == "refused":
+        exit_code, sentence = content
+        raise _ERRORS[exit_code](sentence)
+    elif kind == "failed":
+        raise RuntimeError(f"{running.task.name}:\n{content}")
+    return bool(kind == "finished")
+
+
+def _child(task: Task, connection: Connection, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    try:
+        task.run(task.argument, lambda content: connection.send(("message", content)))
+        connection.send(("finished", None))
+    except NpuexploreError as error:
+        connection.send(("refused", (error.exit_code, str(error))))
+    except BrokenPipeError:
+        os._exit(1)
+    except Exception:
+        connection.send(("failed", traceback.format_exc()))
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_S)
+    os._exit(1)
+
+
+@contextmanager
+def _single_threaded_blas() -> Iterator[None]:
+    """Sets what a child's BLAS reads when it is loaded."""
+    before = {name: os.environ.get(name) for name in BLAS_VARIABLES}
+    os.environ.update(dict.fromkeys(BLAS_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
