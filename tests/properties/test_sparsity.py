@@ -11,6 +11,7 @@ from npuexplore.compression.sparsity import (
     kept_units,
     layer_masks,
     shrink,
+    unit_scores,
 )
 from npuexplore.train.apply import mask_of
 from npuexplore.train.model import init_params
@@ -165,3 +166,18 @@ def test_block_scores_equal_the_root_mean_square_written_out(rows, columns, bloc
             for c in range(scores.shape[2]):
                 piece = part[r * block[0] : (r + 1) * block[0], c * block[1] : (c + 1) * block[1]]
                 np.testing.assert_allclose(scores[gate, r, c], np.sqrt((piece**2).mean()))
+
+
+@given(networks(), st.integers(0, 5))
+def test_unit_scores_equal_the_root_mean_square_of_what_the_unit_takes_away(network, seed):
+    params = noisy_params(network, seed)
+    for layer, following in zip(network.layers, network.layers[1:], strict=False):
+        entry = params[layer.name]
+        after = params[following.name]["w" if following.kind == "dense" else "w_ih"]
+        scores = unit_scores(entry, layer, after)
+        for unit in range(scores.size):
+            rows = np.arange(gate_count(layer.kind)) * scores.size + unit
+            parts = [matrix[rows].ravel() for name, matrix in entry.items() if name.startswith("w")]
+            parts += [matrix[:, unit] for name, matrix in entry.items() if name == "w_hh"]
+            gone = np.concatenate([*parts, after[:, unit]]).astype(np.float64)
+            np.testing.assert_allclose(scores[unit], np.sqrt((gone**2).mean()))

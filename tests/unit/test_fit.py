@@ -225,27 +225,42 @@ def test_retraining_regains_what_one_shot_compression_lost():
     assert error_db(after.params) < error_db(before) - 0.3
 
 
-def test_masks_stay_frozen_for_the_last_two_fifths():
-    seen = {}
+def states_of(**options):
+    states = {}
 
     def watch(state):
-        seen[state.step] = {name: array for name, array in state.arrays.items() if name.startswith("masks/")}
+        states[state.step] = state.arrays
 
     recipe = FitRecipe(steps=20, checkpoint_steps=1)
-    fit(
-        NETWORK,
-        start(),
-        batch_at,
-        recipe,
-        synthesis=SYNTHESIS,
-        feature_scale=SCALE,
-        plan=PLAN,
-        on_checkpoint=watch,
-    )
-    kept = [sum(mask.sum() for mask in seen[step].values()) for step in range(1, 21)]
+    given = {"synthesis": SYNTHESIS, "feature_scale": SCALE, "on_checkpoint": watch}
+    fit(NETWORK, start(), batch_at, recipe, **given, **options)
+    return states
+
+
+def test_masks_stay_frozen_for_the_last_two_fifths():
+    states = states_of(plan=PLAN)
+    names = [name for name in states[1] if name.startswith("masks/")]
+    kept = [sum(states[step][name].sum() for name in names if "/w" in name) for step in range(1, 21)]
     assert kept[0] > kept[5] > kept[11]
     for step in range(12, 21):
-        assert all(np.array_equal(seen[step][name], mask) for name, mask in seen[12].items())
+        assert all(
+            np.array_equal(states[step][name], states[12][name]) for name in states[12] if name in names
+        )
+
+
+def test_under_a_frozen_mask_pruned_weights_get_no_gradient():
+    states = states_of(plan=PLAN)
+    pruned = states[14]["masks/fc/w"] == 0
+    before, after = (states[step]["adam_m/fc/w"] for step in (14, 15))
+    np.testing.assert_allclose(after[pruned], 0.9 * before[pruned], rtol=1e-6)
+    assert not np.allclose(after[~pruned], 0.9 * before[~pruned], rtol=1e-3)
+
+
+def test_ranges_follow_the_batches_until_the_masks_are_frozen():
+    states = states_of(plan=PLAN)
+    ranges = [float(states[step]["params/fc/range"]) for step in range(1, 21)]
+    assert len(set(ranges[:11])) == 11
+    assert len(set(ranges[11:])) == 1
 
 
 def test_the_pruning_ramp_rises_to_one_and_stays_there():
@@ -280,6 +295,15 @@ def test_treating_in_the_loop_equals_compressing_first():
     in_loop = forward(params, features, NETWORK, Treatment(PLAN, masks))
     first = mask_of(one_shot(params, PLAN, NETWORK), features, NETWORK, PLAN)
     assert np.array_equal(in_loop, first)
+
+
+def test_a_relu_layer_is_rounded_on_its_observed_range():
+    params, features = start(), batch_at(0).features / SCALE
+    params["fc"]["range"] = np.array(0.05, np.float32)
+    narrow = mask_of(params, features, NETWORK, CompressionPlan())
+    params["fc"]["range"] = np.array(50.0, np.float32)
+    wide = mask_of(params, features, NETWORK, CompressionPlan())
+    assert not np.array_equal(narrow, wide)
 
 
 def test_the_observed_range_follows_the_relu_layer_and_is_not_trained():
