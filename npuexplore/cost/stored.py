@@ -104,7 +104,9 @@ def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
 
 def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
     shape = [np.array([[size]]) for size in weights.shape]
-    kept = np.array([[float(np.count_nonzero(weights))]])
+    grid_zeros = {curve.weight_bits: curve.grid_zeros_frac for curve in engine.encoded_size}[bits]
+    nonzero = np.count_nonzero(weights) / (1.0 - grid_zeros)
+    kept = np.array([[min(nonzero, float(weights.size))]])
     size = encoded_bytes(
         engine, rows=shape[0], columns=shape[1], kept=kept, weight_bits=np.array([[bits]])
     )

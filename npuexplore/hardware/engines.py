@@ -23,6 +23,8 @@ class EncodedSize(Model):
     """Expected size of weights under a lossless coder, over the share of zeros."""
 
     weight_bits: Literal[4, 8]
+    grid_zeros_frac: Frac
+    """Zeros that the integer grid alone gave in the matrix the curve was measured on."""
     sparsity_frac: Annotated[tuple[Frac, ...], Field(min_length=2, strict=False)]
     bytes_per_weight: Annotated[tuple[Rate, ...], Field(min_length=2, strict=False)]
 
