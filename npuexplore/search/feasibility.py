@@ -13,6 +13,8 @@ from npuexplore.workload.network import Network
 
 RANDOM_PLANS = 1_000
 SWEEPS = 3
+ROUNDS, PARENTS, CHILDREN = 100, 200, 400
+"""Effort of the last resort, for limits that can each be kept but pull apart."""
 
 _REMEDIES = {
     "flash_bytes": "allow more sparsity or fewer weight_bits, or take a smaller network or more flash",
@@ -25,72 +27,81 @@ _REMEDIES = {
 def preflight(space: Space, evaluate: Evaluate, *, seed: int) -> None:
     """Raise LimitsNotMet when no plan of the space keeps every limit.
 
-    Walks from the best of the uniform and some random plans to the best corner of each limit, then of
-    their sum, one choice at a time: exact where each choice acts on its own, which sizes and times of
-    layers nearly do. The sentence names the tightest limit, the nearest plan and what to change.
+    Walks from the best of the uniform and some random plans to the best corner of each limit, one choice
+    at a time: exact where each choice acts on its own, which sizes and times of layers nearly do. Limits
+    that can each be kept, but not by one plan, then get a search for the least sum of excesses. The
+    sentence names the tightest limit, the nearest plan and what to change.
     """
     rng = np.random.default_rng([seed, 0xFEA51B1E])
     starts = np.concatenate([uniform_choices(space), random_choices(space, rng, RANDOM_PLANS)])
     evaluation = evaluate(plans_from(space, starts))
     if not evaluation.constraints or evaluation.feasible.any():
         return
-    corners = []
-    for column in range(len(evaluation.constraints)):
-        weights = np.eye(len(evaluation.constraints))[column]
-        corner = _descend(space, evaluate, starts[np.argmin(evaluation.violations[:, column])], weights)
-        corners.append(corner)
-        if evaluate(plans_from(space, corner[None])).feasible.any():
-            return
-    everything = np.ones(len(evaluation.constraints))
-    excess = np.maximum(evaluation.violations, 0.0).sum(axis=1)
-    ends = np.array([_descend(space, evaluate, s, everything) for s in [starts[np.argmin(excess)], *corners]])
-    reached = evaluate(plans_from(space, ends))
+    corners = np.array(
+        [
+            _descend(space, evaluate, starts[np.argmin(evaluation.violations[:, column])], column)
+            for column in range(len(evaluation.constraints))
+        ]
+    )
+    reached = evaluate(plans_from(space, corners))
     if reached.feasible.any():
         return
-    nearest = ends[np.argmin(np.maximum(reached.violations, 0.0).sum(axis=1))]
-    raise LimitsNotMet(_sentence(space, evaluate, np.array(corners), nearest))
+    least = np.diag(reached.violations)
+    if (least > 0.0).any():
+        tightest = int(np.argmax(least))
+        blame = f"{reached.constraints[tightest].name} is the tightest limit"
+        raise LimitsNotMet(_sentence(space, evaluate, corners[tightest], tightest, blame))
+    nearest = _least_excess(space, evaluate, np.concatenate([corners, starts]), rng)
+    last = evaluate(plans_from(space, nearest[None]))
+    if not last.feasible.any():
+        blame = "each limit can be kept, but no plan was found that keeps all at once"
+        raise LimitsNotMet(_sentence(space, evaluate, nearest, int(np.argmax(last.violations[0])), blame))
 
 
-def _descend(space: Space, evaluate: Evaluate, start: IntArray, weights: FloatArray) -> IntArray:
-    """Choice indices (K) after changing one choice at a time to the least weighted excess."""
+def _descend(space: Space, evaluate: Evaluate, start: IntArray, column: int) -> IntArray:
+    """Choice indices (K) after changing one choice at a time to the least violation of one limit."""
     row = start.copy()
     for _ in range(SWEEPS):
         before = row.copy()
-        for column, parameter in enumerate(space.parameters):
+        for index, parameter in enumerate(space.parameters):
             trial = np.repeat(row[None], len(parameter.choices), axis=0)
-            trial[:, column] = np.arange(len(parameter.choices))
-            violations = evaluate(plans_from(space, trial)).violations
-            # What keeps its limit counts a little still, so that ties lead further away from it.
-            excess = (np.maximum(violations, 1e-6 * violations) * weights).sum(axis=1)
-            row = trial[np.argmin(excess)]
+            trial[:, index] = np.arange(len(parameter.choices))
+            row = trial[np.argmin(evaluate(plans_from(space, trial)).violations[:, column])]
         if (row == before).all():
             break
     return row
 
 
-def _sentence(space: Space, evaluate: Evaluate, corners: IntArray, nearest: IntArray) -> str:
-    own = evaluate(plans_from(space, corners))
-    least = np.diag(own.violations)
-    tightest = int(np.argmax(least))
-    if least[tightest] > 0.0:
-        limit, plans, over = (
-            own.constraints[tightest],
-            plans_from(space, corners[[tightest]]),
-            least[tightest],
-        )
-        blame = f"{limit.name} is the tightest limit"
-    else:
-        last = evaluate(plans_from(space, nearest[None]))
-        worst = int(np.argmax(last.violations[0]))
-        limit, plans, over = (
-            last.constraints[worst],
-            plans_from(space, nearest[None]),
-            last.violations[0, worst],
-        )
-        blame = "each limit can be kept, but not all at once"
+def _least_excess(space: Space, evaluate: Evaluate, starts: IntArray, rng: np.random.Generator) -> IntArray:
+    """Choice indices (K) of the least sum of excesses that crossing and changing plans finds."""
+    sizes = np.array([len(parameter.choices) for parameter in space.parameters])
+    rows, excess = starts, _excess(space, evaluate, starts)
+    for _ in range(ROUNDS):
+        best = np.argsort(excess, kind="stable")[:PARENTS]
+        rows, excess = rows[best], excess[best]
+        if excess[0] == 0.0:
+            break
+        mother, father = rows[rng.integers(len(rows), size=(2, CHILDREN))]
+        children = np.where(rng.random(mother.shape) < 0.5, mother, father)
+        changed = rng.random(mother.shape) < 1.5 / len(sizes)
+        children = np.where(changed, rng.integers(sizes, size=mother.shape), children)
+        rows = np.concatenate([rows, children])
+        excess = np.concatenate([excess, _excess(space, evaluate, children)])
+    return np.asarray(rows[np.argmin(excess)])
+
+
+def _excess(space: Space, evaluate: Evaluate, rows: IntArray) -> FloatArray:
+    """(P,) sum over limits of how far they are exceeded, as shares of the limits."""
+    return np.asarray(np.maximum(evaluate(plans_from(space, rows)).violations, 0.0).sum(axis=1))
+
+
+def _sentence(space: Space, evaluate: Evaluate, row: IntArray, column: int, blame: str) -> str:
+    plans = plans_from(space, row[None])
+    evaluation = evaluate(plans)
+    limit, over_frac = evaluation.constraints[column], float(evaluation.violations[0, column])
     return (
         f"nothing in the search space fits: {blame}; the nearest plan ({describe(plans, space.network)}) "
-        f"{_miss(limit, float(over))}; {_REMEDIES.get(limit.name, 'raise that limit or widen the space')}"
+        f"{_miss(limit, over_frac)}; {_REMEDIES.get(limit.name, 'raise that limit or widen the space')}"
     )
 
 

@@ -227,26 +227,26 @@ def all_choices(space: Space) -> IntArray:
 def uniform_choices(space: Space) -> IntArray:
     """Choice indices of the designs that treat every layer alike, (P, K) int64.
 
-    Sparsity, bits and structure are equal in all layers; a layer without the structure takes its
-    first one. Plans may repeat.
+    Sparsity, bits and structure are equal in all layers; a layer that cannot have the structure is
+    dense. Plans may repeat.
     """
-    combined = dict.fromkeys(
-        (parameter.kind, choice) for parameter in space.parameters for choice in parameter.choices
-    )
     by_kind: dict[str, list[Choice]] = {}
-    for kind, choice in combined:
-        by_kind.setdefault(kind, []).append(choice)
+    for parameter in space.parameters:
+        known = by_kind.setdefault(parameter.kind, [])
+        known += [choice for choice in parameter.choices if choice not in known]
+    if any("dense" not in p.choices for p in space.parameters if p.kind == "structure"):
+        by_kind["structure"] = [choice for choice in by_kind["structure"] if choice != "dense"]
     kinds = list(by_kind)
     grid = np.indices([len(by_kind[kind]) for kind in kinds]).reshape(len(kinds), -1).T
     columns = []
     for parameter in space.parameters:
-        table = [_index_or_first(parameter, choice) for choice in by_kind[parameter.kind]]
+        table = [_index_or_dense(parameter, choice) for choice in by_kind[parameter.kind]]
         columns.append(np.array(table)[grid[:, kinds.index(parameter.kind)]])
     return np.unique(np.stack(columns, axis=1), axis=0)
 
 
-def _index_or_first(parameter: Parameter, choice: Choice) -> int:
-    return parameter.choices.index(choice) if choice in parameter.choices else 0
+def _index_or_dense(parameter: Parameter, choice: Choice) -> int:
+    return parameter.choices.index(choice if choice in parameter.choices else "dense")
 
 
 def plans_from(space: Space, choices: IntArray) -> PlanBatch:

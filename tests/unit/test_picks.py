@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from npuexplore.errors import LimitsNotMet
+from npuexplore.search.pareto import nondominated
+from npuexplore.search.picks import choose_picks
+
+NAMES = ("latency_ms", "flash_bytes", "quality_loss_db")
+PLANS = [
+    # latency, flash, loss, structure
+    (1.0, 90e3, 0.9, "block"),
+    (2.0, 60e3, 0.4, "block"),
+    (4.0, 40e3, 0.3, "weight"),
+    (3.5, 55e3, 0.8, "weight"),
+    (3.0, 80e3, 0.7, "unit"),
+    (0.5, 70e3, 3.0, "unit"),
+    (5.0, 200e3, 0.0, "dense"),
+]
+OBJECTIVES = np.array([plan[:3] for plan in PLANS])
+STRUCTURES = [plan[3] for plan in PLANS]
+
+
+def choose(*, feasible=None, limit=1.0, count=6, required=("weight", "block", "unit")):
+    kept = np.ones(len(PLANS), bool) if feasible is None else np.isin(np.arange(len(PLANS)), feasible)
+    return choose_picks(
+        OBJECTIVES,
+        NAMES,
+        feasible=kept,
+        structures=STRUCTURES,
+        loss_limit_db=limit,
+        count=count,
+        required=required,
+    )
+
+
+def by_name(choice):
+    return {pick.name: pick.index for pick in choice.picks}
+
+
+def test_the_knee_comes_first_then_the_other_structures_then_the_extremes():
+    assert [pick.name for pick in choose().picks] == [
+        "knee",
+        "weight",
+        "unit",
+        "fastest",
+        "smallest",
+        "best-quality",
+    ]
+
+
+def test_the_knee_is_the_best_balance():
+    assert choose().picks[0].index == 1
+
+
+def test_each_structure_has_its_fastest_plan_within_the_loss_limit():
+    picks = by_name(choose())
+    assert picks["weight"] == 3
+    assert picks["unit"] == 4  # the faster unit plan loses 3 dB
+
+
+@pytest.mark.parametrize("count", [3, 4, 6, 20])
+def test_every_structure_is_among_the_picks(count):
+    assert {pick.structure for pick in choose(count=count).picks} >= {"weight", "block", "unit"}
+
+
+def test_no_more_picks_than_asked_for_and_no_plan_twice():
+    for count in range(1, 9):
+        indices = [pick.index for pick in choose(count=count).picks]
+        assert len(indices) == len(set(indices)) <= count
+
+
+def test_picks_keep_every_limit_and_the_predicted_loss():
+    for pick in choose(feasible=[1, 2, 4, 5], count=20).picks:
+        assert pick.index in (1, 2, 4)
+
+
+def test_beyond_the_named_picks_the_front_is_filled_up():
+    within = OBJECTIVES[:, 2] <= 1.0
+    on_front = set(np.flatnonzero(within)[nondominated(OBJECTIVES[within])])
+    chosen = choose(count=20)
+    assert {pick.index for pick in chosen.picks} >= on_front
+
+
+def test_names_differ_and_can_name_a_file():
+    names = [pick.name for pick in choose(count=20).picks]
+    assert len(names) == len(set(names))
+    assert all(name.replace("-", "").isalnum() for name in names)
+
+
+def test_every_pick_says_why_with_figures_and_units():
+    for pick in choose(count=20).picks:
+        assert pick.why.endswith("predicted.")
+        for unit in (" ms", " kB flash", " dB loss"):
+            assert unit in pick.why
+
+
+def test_a_structure_without_a_plan_is_explained():
+    choice = choose(feasible=[0, 1, 2, 5])
+    assert "unit" not in by_name(choice)
+    assert choice.missing == ("No unit-sparse plan that fits stays within 1 dB; the best has 3.00 dB loss.",)
+    assert choose(feasible=[0, 1, 2]).missing == (
+        "No unit-sparse plan that was evaluated keeps every limit.",
+    )
+    assert choose(required=("weight", "block")).missing == ()
+
+
+def test_where_nothing_stays_within_the_loss_the_least_loss_of_each_structure_is_picked():
+    choice = choose(feasible=[0, 2, 3, 4, 5], limit=0.1)
+    assert by_name(choice) == {"best-quality": 2, "block": 0, "unit": 4}
+    assert "No plan that fits stays within 0.1 dB" in choice.picks[0].why
+    assert len(choice.missing) == 3
+
+
+def test_where_nothing_is_feasible_limits_are_not_met():
+    with pytest.raises(LimitsNotMet, match="no evaluated plan keeps every limit"):
+        choose(feasible=[])
+
+
+def test_of_equal_plans_the_first_is_picked():
+    doubled = np.concatenate([OBJECTIVES, OBJECTIVES])
+    choice = choose_picks(
+        doubled,
+        NAMES,
+        feasible=np.ones(len(doubled), bool),
+        structures=STRUCTURES * 2,
+        loss_limit_db=1.0,
+        count=6,
+    )
+    assert by_name(choice) == by_name(choose())
+
+
+def test_the_first_cost_among_the_objectives_leads():
+    order = [1, 2, 0]
+    choice = choose_picks(
+        OBJECTIVES[:, order],
+        [NAMES[i] for i in order],
+        feasible=np.ones(len(PLANS), bool),
+        structures=STRUCTURES,
+        loss_limit_db=1.0,
+        count=6,
+    )
+    assert by_name(choice)["weight"] == 2  # the smallest, not the fastest
+    assert "smallest in flash" in choice.picks[1].why
