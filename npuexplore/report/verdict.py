@@ -64,9 +64,10 @@ def structure_rows(results: Record) -> list[StructureRow]:
     return sorted(rows, key=_structure_order)
 
 
-def _structure_order(row: StructureRow) -> tuple[bool, bool, float]:
-    latency = _latency_ms(row.pick) if row.pick else float("inf")
-    return row.pick is None, not row.keeps_quality, latency
+def _structure_order(row: StructureRow) -> tuple[bool, bool, bool, float]:
+    if row.pick is None:
+        return True, True, True, 0.0
+    return False, not fits_all(row.pick), not row.keeps_quality, _latency_ms(row.pick)
 
 
 def headline(results: Record) -> str:

@@ -68,7 +68,7 @@ def _document(front, picks, with_pairs, with_energy, retrained):
             "hypervolume_frac": 0.7123,
         },
         "objectives": ["latency_ms", "flash_bytes", "quality_loss_db"],
-        "limits": LIMITS,
+        "limits": dict(LIMITS),
         "assumptions": ["Energy per byte lies between two published caches", "Weights stream from flash"],
         "evaluations": sets,
         "baseline": {

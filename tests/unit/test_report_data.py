@@ -1,0 +1,278 @@
+"""The report's data functions and words: what is drawn and said, apart from how."""
+
+import copy
+
+import pytest
+from results_builder import LIMITS, build_results
+
+from npuexplore.report import drawing, figures, tables, verdict
+from npuexplore.report.words import dominant_structure, limits_of, plan_words
+
+
+@pytest.fixture
+def results():
+    return build_results()
+
+
+def pick_named(results, name):
+    return next(pick for pick in results["picks"] if pick["name"] == name)
+
+
+def test_the_front_is_grouped_by_structure_with_ms_and_kb(results):
+    times = figures.front_points(results, "latency_ms")
+    flash = figures.front_points(results, "flash_bytes")
+    assert list(times) == ["weight", "block", "unit"]
+    assert sum(len(group["x"]) for group in times.values()) == len(results["front"])
+    for group in times.values():
+        assert group["x"] == sorted(group["x"])
+    every = sorted(x for group in flash.values() for x in group["x"])
+    expected = sorted(point["estimates"]["flash_bytes"] / 1000 for point in results["front"])
+    assert every == pytest.approx(expected)
+
+
+def test_infeasible_points_stay_marked(results):
+    marked = [f for group in figures.front_points(results, "latency_ms").values() for f in group["feasible"]]
+    assert marked.count(False) == sum(not point["feasible"] for point in results["front"]) > 0
+
+
+def test_the_structure_of_a_front_point_is_that_of_most_of_its_sparse_weights():
+    plan = {
+        "layers": {
+            "a": {"structure": "unit"},
+            "b": {"structure": "block"},
+            "c": {"structure": "dense"},
+        }
+    }
+    assert dominant_structure(plan, {"a": 10.0, "b": 5.0, "c": 99.0}) == "unit"
+    assert dominant_structure(plan, {"a": 1.0, "b": 5.0, "c": 99.0}) == "block"
+    assert dominant_structure({"layers": {"c": {"structure": "dense"}}}, {}) == "dense"
+
+
+def test_an_envelope_falls_and_is_beaten_by_no_point():
+    x, y = [3.0, 1.0, 2.0, 4.0, 2.0], [1.0, 5.0, 3.0, 2.0, 4.0]
+    assert figures.envelope(x, y) == ([1.0, 2.0, 3.0], [5.0, 3.0, 1.0])
+
+
+def test_wide_costs_get_a_log_axis_that_shows_them_all():
+    wide, narrow = figures.cost_axis([1.0, 9.0]), figures.cost_axis([1.0, 2.0])
+    assert wide["log"]
+    assert not narrow["log"]
+    for axis, low, high in ((wide, 1.0, 9.0), (narrow, 1.0, 2.0)):
+        assert axis["range"][0] < low < high < axis["range"][1]
+
+
+def test_labels_that_would_touch_lie_on_different_levels():
+    levels = figures.label_levels([1.0, 1.2, 1.4, 9.0], reach=0.5)
+    assert len(set(levels[:3])) == 3
+    assert levels[3] == 0
+
+
+def test_limits_of_an_axis_are_in_its_unit(results):
+    assert figures.front_limits(results, "flash_bytes") == {"x": pytest.approx(524.288), "y": 1.0}
+    del results["limits"]
+    assert figures.front_limits(results, "latency_ms") == {"x": pytest.approx(10.0)}
+    assert figures.front_limits(results, "flash_bytes") == {}
+
+
+def test_times_by_layer_add_up_to_the_time_of_a_frame(results):
+    times = figures.time_by_layer(results)
+    assert times["networks"] == ["dense baseline", *(pick["name"] for pick in results["picks"])]
+    for column, record in enumerate([results["baseline"], *results["picks"]]):
+        total = sum(times["ms"][layer][column] for layer in times["layers"])
+        assert total == pytest.approx(record["estimates"]["latency_ms"])
+
+
+def test_sensitivity_curves_start_dense_and_rise_with_sparsity(results):
+    curves = figures.sensitivity_curves(results)
+    assert list(curves) == ["weight", "block 1×16", "unit"]
+    assert "fc_2" not in curves["unit"]
+    for layers in curves.values():
+        for sparsity, loss in layers.values():
+            assert sparsity[0] == 0.0
+            assert sparsity == sorted(sparsity)
+            assert loss == sorted(loss)
+
+
+def test_sensitivity_shows_int8_only(results):
+    row = {**results["sensitivity"][1], "weight_bits": 4, "one_shot_loss_db": 99.0}
+    results["sensitivity"].append(row)
+    values = [
+        y for layers in figures.sensitivity_curves(results).values() for _, ys in layers.values() for y in ys
+    ]
+    assert max(values) < 99.0
+
+
+def test_only_retrained_picks_are_compared(results):
+    pick_named(results, "unit")["achieved"] = {}
+    pairs = figures.loss_pairs(results)
+    assert [pair["name"] for pair in pairs] == ["knee", "weight", "smallest", "fastest"]
+    assert all(pair["achieved"] == pytest.approx(0.8 * pair["predicted"]) for pair in pairs)
+
+
+def test_the_fastest_pick_that_fits_and_keeps_the_quality_is_recommended(results):
+    assert verdict.recommended_pick(results)["name"] == "fastest"
+    pick_named(results, "fastest")["fits"]["sram"] = False
+    assert verdict.recommended_pick(results)["name"] == "knee"
+    pick_named(results, "knee")["achieved"]["quality_loss_db"] = 1.01
+    assert verdict.recommended_pick(results)["name"] == "smallest"
+
+
+def test_the_headline_names_part_structure_bits_time_flash_and_loss(results):
+    sentence = verdict.headline(results)
+    assert sentence == (
+        "On micronpu-block16, block 1×16 at 50 to 80 % with int8 is fastest: "
+        "0.616 ms of the 10.0 ms allowed, 270 kB of flash, 0.69 dB of SI-SDR lost."
+    )
+
+
+def test_the_headline_says_when_the_quality_is_missed(results):
+    for pick in results["picks"]:
+        pick["achieved"]["quality_loss_db"] = 2.0
+    assert "loses least, but more than allowed" in verdict.headline(results)
+
+
+def test_the_headline_says_when_no_pick_fits_and_why(results):
+    for pick in results["picks"]:
+        pick["fits"]["deadline"] = False
+    assert verdict.headline(results) == (
+        "On micronpu-block16, none of the 5 retrained picks fits: over flash and the deadline."
+    )
+    assert verdict.headline({**results, "picks": []}).endswith("nothing that was searched keeps the limits.")
+
+
+def test_the_headline_says_what_is_only_predicted():
+    assert "predicted to be lost (not retrained yet)" in verdict.headline(build_results(retrained=False))
+
+
+def test_a_pick_better_than_the_baseline_has_lost_nothing(results):
+    pick_named(results, "fastest")["achieved"]["quality_loss_db"] = -0.12
+    assert "no SI-SDR lost (0.12 dB better than the baseline)" in verdict.headline(results)
+
+
+def test_what_stands_behind_the_headline_is_said_with_figures(results):
+    sentences = verdict.supporting_sentences(results)
+    assert sentences[0] == "Against the dense network that is 2.9× faster and 4.7× smaller in weights."
+    assert "The best unit pick does not fit: over flash (569 kB of 524 kB)." in sentences
+    assert "The dense network does not fit: over flash (1,047 kB of 524 kB)." in sentences
+    assert sentences[-1].startswith("No unit-sparse plan")
+
+
+def test_structures_are_listed_best_first_and_missing_ones_last(results):
+    assert [row.structure for row in verdict.structure_rows(results)] == ["block", "weight", "unit"]
+    results["picks"] = [pick for pick in results["picks"] if pick["structure"] != "block"]
+    last = verdict.structure_rows(results)[-1]
+    assert (last.structure, last.pick) == ("block", None)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ([], "dense with int8"),
+        ([("weight", 0.9, None, 4)], "weight at 90 % with int4"),
+        (
+            [("block", 0.5, [1, 16], 8), ("block", 0.8, [1, 16], 4)],
+            "block 1×16 at 50 to 80 % with int4 and int8",
+        ),
+        (
+            [("unit", 0.5, None, 8), ("weight", 0.7, None, 8)],
+            "a mix of unit and weight at 50 to 70 % with int8",
+        ),
+    ],
+)
+def test_plans_in_words(layers, words):
+    plan = {
+        "layers": {"dense": {"structure": "dense", "weight_bits": 8, "sparsity_frac": 0.0}}
+        if not layers
+        else {}
+    }
+    for index, (structure, sparsity, block, bits) in enumerate(layers):
+        choice = {"structure": structure, "sparsity_frac": sparsity, "block": block, "weight_bits": bits}
+        plan["layers"][f"layer_{index}"] = choice
+    assert plan_words(plan) == words
+
+
+def test_limits_come_from_the_study_and_the_deadline_from_the_estimate(results):
+    assert limits_of(results) == LIMITS
+    results["limits"] = {"flash_bytes": 1.0}
+    assert limits_of(results) == {"flash_bytes": 1.0, "latency_ms": pytest.approx(10.0)}
+
+
+def test_every_row_of_every_table_has_a_cell_for_every_column(results):
+    found = [
+        tables.structures_table(results),
+        tables.picks_table(results),
+        tables.limits_table(results),
+        tables.sources_table(results),
+        tables.layers_table("knee", results["picks"][0]),
+        tables.layers_table("dense", results["baseline"]),
+        *(tables.quality_table(results, name) for name in results["evaluations"]),
+    ]
+    for table in found:
+        assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_shares_of_layers_add_up(results):
+    table = tables.layers_table("knee", results["picks"][0])
+    shares = [float(row[table.columns.index("share")].split()[0]) for row in table.rows[:-1]]
+    assert sum(shares) == pytest.approx(100, abs=1.5)
+
+
+def test_a_bar_is_full_at_its_limit_and_red_above_it(results):
+    html = tables.table_html(tables.limits_table(results))
+    assert 'class="over" style="width:100.0%"' in html
+    assert "200 %" in html
+    assert 'style="width:51.5%"' in html
+
+
+def test_an_unknown_figure_reads_unknown():
+    table = tables.structures_table(build_results(with_energy=False))
+    assert {row[table.columns.index("power")] for row in table.rows} == {"unknown"}
+
+
+def test_data_functions_change_nothing(results):
+    before = copy.deepcopy(results)
+    verdict.supporting_sentences(results)
+    for quantity in figures.COST_SCALES:
+        figures.front_points(results, quantity)
+    figures.sensitivity_curves(results)
+    tables.picks_table(results)
+    assert results == before
+
+
+def test_plotly_accepts_every_figure(results):
+    import plotly.graph_objects as go
+
+    times = figures.time_by_layer(results)
+    specs = [
+        drawing.draw_losses(figures.loss_pairs(results), limit_db=1.0),
+        drawing.draw_times(times["networks"], times["layers"], times["ms"]),
+    ]
+    specs += [
+        drawing.draw_front(
+            quantity,
+            figures.front_points(results, quantity),
+            figures.pick_points(results, quantity),
+            baseline=(1.78, 0.0),
+            limits=figures.front_limits(results, quantity),
+        )
+        for quantity in figures.COST_SCALES
+    ]
+    specs += [
+        drawing.draw_sensitivity(layers, order=list(layers), top_db=3.0)
+        for layers in figures.sensitivity_curves(results).values()
+    ]
+    for spec in specs:
+        assert len(go.Figure(spec).data) == len(spec["data"]) > 0
+
+
+def test_a_limit_far_beyond_the_plans_is_not_drawn(results):
+    results["limits"]["flash_bytes"] = 16e6
+    spec = drawing.draw_front(
+        "flash_bytes",
+        figures.front_points(results, "flash_bytes"),
+        [],
+        baseline=(1047.0, 0.0),
+        limits=figures.front_limits(results, "flash_bytes"),
+    )
+    assert [shape["name"] for shape in spec["layout"]["shapes"]] == ["limit-y"]
