@@ -104,7 +104,7 @@ def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
 
 def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
     shape = [np.array([[size]]) for size in weights.shape]
-    grid_zeros = {curve.weight_bits: curve.grid_zeros_frac for curve in engine.encoded_size}[bits]
+    grid_zeros = next(curve.grid_zeros_frac for curve in engine.encoded_size if curve.weight_bits == bits)
     nonzero = np.count_nonzero(weights) / (1.0 - grid_zeros)
     kept = np.array([[min(nonzero, float(weights.size))]])
     size = encoded_bytes(

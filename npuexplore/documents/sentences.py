@@ -165,7 +165,8 @@ def _children(node: Mapping[str, Any], step: str | int) -> list[Mapping[str, Any
     if step in node.get("properties", {}):
         return [node["properties"][step]]
     extra = node.get("additionalProperties")
-    return [extra] if isinstance(extra, dict) else []
+    named = list(node.get("patternProperties", {}).values())
+    return [*named, extra] if isinstance(extra, dict) else named
 
 
 def _is_tagged(node: Mapping[str, Any], tag: str | int) -> bool:

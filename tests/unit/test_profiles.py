@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from npuexplore.cost.estimate import block_shapes
+from npuexplore.documents.shipped import shipped_folder
+from npuexplore.errors import BadInput
+from npuexplore.hardware.lint import check_profile, profile_document
+from npuexplore.hardware.load import list_profiles, load_profile
+from npuexplore.hardware.profile import figures, source_of
+
+SHIPPED = list_profiles()
+Edit = Callable[[str, str, str], Path]
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Edit:
+    """A shipped profile with one place of its text replaced."""
+
+    def editor(name: str, old: str, new: str) -> Path:
+        text = (shipped_folder("hw_profiles") / f"{name}.yaml").read_text()
+        assert old in text
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text.replace(old, new, 1))
+        return path
+
+    return editor
+
+
+def test_the_three_parts_are_shipped() -> None:
+    assert {"ethos-u55-128", "stm32f746", "micronpu-block16"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_figure_has_a_source_and_every_profile_is_sound(name: str) -> None:
+    profile = load_profile(name)
+
+    assert profile.name == name
+    assert all(source_of(profile, key) for key, _ in figures(profile))
+    assert check_profile(profile) == []
+
+
+def test_the_closest_source_counts() -> None:
+    profile = load_profile("ethos-u55-128")
+
+    bandwidth = source_of(profile, "memories.sram.bytes_per_cycle")
+    capacity = source_of(profile, "memories.sram.capacity_bytes")
+
+    assert bandwidth is not None
+    assert capacity is not None
+    assert (bandwidth.source, capacity.source) == ("vendor_tool", "assumed")
+
+
+def test_a_profile_document_says_where_each_figure_comes_from() -> None:
+    document = profile_document(load_profile("stm32f746"))
+
+    clock = next(row for row in document["figures"] if row["key"] == "clock_hz")
+    assert clock == {**clock, "value": 216_000_000, "source": "datasheet"}
+    assert document["schema"] == "npuexplore.profile/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "problem"),
+    [
+        (
+            "stm32f746",
+            "capacity_bytes: 327680",
+            "capacity_bytes: -1",
+            "got -1; allowed: greater than or equal",
+        ),
+        ("stm32f746", "capacity_bytes: 327680", "capacity_bytes: 9000000000000000", "less than or equal to"),
+        ("stm32f746", "capacity_bytes: 327680", "capacity_bytes: 200e6", "write 200000000"),
+        ("stm32f746", "clock_hz: 216000000", "clock_hz: '216000000'", "(text); allowed: a whole number"),
+        ("stm32f746", "capacity_bytes: 327680", "capacty_bytes: 327680", "did you mean 'capacity_bytes'?"),
+        ("stm32f746", "family: cortex_m", "family: cortex_a", "allowed: 'ethos_u', 'micronpu', 'cortex_m'"),
+        (
+            "stm32f746",
+            "  toolchain: gcc12.2-Ofast",
+            "  toolchain: armcc",
+            "toolchain: got 'armcc'; allowed: gcc12",
+        ),
+        (
+            "stm32f746",
+            "{weights: flash,",
+            "{weights: rom,",
+            "execute_in_place.weights: got 'rom'; allowed: sram",
+        ),
+        (
+            "stm32f746",
+            "default_memory_mode: exec",
+            "default_memory_mode: Exec",
+            "default_memory_mode: got 'Exec",
+        ),
+        ("stm32f746", "  - of: [clock_hz]", "  - of: [clock]", "sources: nothing covers clock_hz"),
+        ("stm32f746", "source: datasheet", "source: rumour", "got 'rumour' (text); allowed: 'datasheet'"),
+        (
+            "micronpu-block16",
+            "granule: [1, 16]",
+            "granule: [1, 0]",
+            "got 0; allowed: greater than or equal to 1",
+        ),
+        ("micronpu-block16", "bytes_per_cycle: 8.0", "bytes_per_cycle: 0.0", "allowed: greater than 0"),
+        ("ethos-u55-128", "sparsity_frac: [0.0, 0.1", "sparsity_frac: [0.1, 0.0", "must start at 0 and rise"),
+        ("ethos-u55-128", "[0.893, 0.879", "[0.893, 0.979", "must not rise"),
+        ("ethos-u55-128", "[0.893, 0.879,", "[0.893,", "must be equally long"),
+    ],
+)
+def test_a_bad_profile_is_refused_with_file_line_and_fix(
+    edit: Edit, name: str, old: str, new: str, problem: str
+) -> None:
+    path = edit(name, old, new)
+
+    with pytest.raises(BadInput) as caught:
+        load_profile(path)
+
+    sentence = str(caught.value)
+    assert re.match(rf"{re.escape(str(path))}:\d+: ", sentence)
+    assert problem in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "finding"),
+    [
+        ("stm32f746", "bytes_per_cycle: 4.0", "bytes_per_cycle: 64.0", "memories.flash.bytes_per_cycle"),
+        ("stm32f746", "clock_hz: 216000000", "clock_hz: 216000", "clock_hz: 216000 is outside"),
+        ("stm32f746", "stack_bytes: 8192", "stack_bytes: 400000", "leaves nothing of sram"),
+        ("stm32f746", "code_bytes: 40960", "code_bytes: 600000", "leaves nothing of flash"),
+        ("stm32f746", "activations: sram, storage: flash", "activations: sram, storage: sram", "forgets"),
+        ("stm32f746", "weights: flash, activations: sram", "weights: flash, activations: flash", "written"),
+        ("micronpu-block16", "formats: [dense, block_bitmap]", "formats: [dense]", "needs block_bitmap"),
+        ("micronpu-block16", "sparsity_mode: block_skip", "sparsity_mode: two_four", "speeds nothing up"),
+        ("micronpu-block16", "map_bits_per_granule: 1", "map_bits_per_granule: 0", "0 bits cannot say"),
+        ("micronpu-block16", "block_row_outputs: 8", "block_row_outputs: 1", None),
+        ("micronpu-block16", "granule: [1, 16]", "granule: [16, 16]", "more than block_row_outputs"),
+        ("micronpu-block16", "pj_per_byte: 25.0", "pj_per_byte: 1.0", "costs less than an SRAM byte"),
+        ("micronpu-block16", "idle_power_mw: 0.2", "idle_power_mw: 20.0", "is more than active_power_mw"),
+    ],
+)  # fmt: skip
+def test_doubtful_physics_is_found(edit: Edit, name: str, old: str, new: str, finding: str | None) -> None:
+    findings = check_profile(load_profile(edit(name, old, new)))
+
+    assert any(finding in sentence for sentence in findings) if finding else findings == []
+
+
+def test_each_family_offers_blocks_that_suit_it() -> None:
+    assert block_shapes(load_profile("micronpu-block16")) == [(1, 16)]
+    assert block_shapes(load_profile("stm32f746")) == [(1, 4), (1, 16), (4, 4), (4, 16)]
+    assert block_shapes(load_profile("ethos-u55-128")) == [(8, 8)]
+
+
+def test_a_profile_may_be_given_by_path(edit: Edit) -> None:
+    path = edit("stm32f746", "name: stm32f746", "name: mine")
+
+    assert load_profile(path).name == "mine"
+    assert load_profile(str(path)).name == "mine"
