@@ -20,6 +20,7 @@ from npuexplore.compression.plan import (
     batch_plans,
     plan_at,
 )
+from npuexplore.errors import BadInput
 from npuexplore.pipeline.checkpoints import TrainedNetwork
 from npuexplore.search.space import Space, plans_from
 from npuexplore.train.apply import mask_of, one_shot
@@ -32,31 +33,47 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SensitivityModel:
-    """Loss of a plan = what retraining leaves of the sum of its layers' one-shot losses."""
+    """Loss of a plan = what retraining leaves of the sum of its layers' one-shot losses.
 
-    losses_db: tuple[Mapping[int, float], ...]
-    """Per layer: one-shot loss of a choice, by `choice_key`."""
+    A layer's loss is that of its bits plus that of its zeros; the two hardly touch each other.
+    """
+
+    zeros_db: tuple[Mapping[int, float], ...]
+    """Per layer: loss of a structure at a sparsity, by `zeros_keys`."""
+    bits_db: tuple[Mapping[int, float], ...]
+    """Per layer: loss of rounding alone, by `bits_keys`."""
     recovery_frac: float
 
     def loss_db(self, plans: PlanBatch) -> NDArray[np.float64]:
-        """(P,) expected loss in dB after retraining; every choice must have been measured."""
+        """(P,) expected loss in dB after retraining. Raises BadInput for a choice not measured."""
+        zeros, bits = zeros_keys(plans), bits_keys(plans)
         total = np.zeros(len(plans))
-        keys = choice_keys(plans)
-        for layer, losses in enumerate(self.losses_db):
-            known = np.array(sorted(losses), np.int64)
-            values = np.array([losses[int(key)] for key in known])
-            total += values[np.searchsorted(known, keys[:, layer])]
+        for layer in range(zeros.shape[1]):
+            total += _looked_up(self.zeros_db[layer], zeros[:, layer])
+            total += _looked_up(self.bits_db[layer], bits[:, layer])
         return self.recovery_frac * total
 
 
-def choice_keys(plans: PlanBatch) -> NDArray[np.int64]:
-    """(P, L) one integer per layer choice; choices without zeros share the dense key of their bits."""
-    sparse = plans.sparsity_frac > 0
-    structure = np.where(sparse, plans.structure.astype(np.int64), STRUCTURES.index("dense"))
-    block = np.where(structure == STRUCTURES.index("block"), plans.block_rows * 512 + plans.block_columns, 0)
-    key = structure * 512 * 512 + block
-    key = key * 10_001 + np.rint(plans.sparsity_frac * 10_000).astype(np.int64)
-    return np.asarray((key * 32 + plans.weight_bits) * 32 + plans.activation_bits)
+def zeros_keys(plans: PlanBatch) -> NDArray[np.int64]:
+    """(P, L) one integer per structure, block shape and sparsity; 0 where a layer has no zeros."""
+    structure = plans.structure.astype(np.int64)
+    is_block = structure == STRUCTURES.index("block")
+    block = np.where(is_block, plans.block_rows * 512 + plans.block_columns, 0)
+    key = (structure * 512 * 512 + block) * 10_001 + np.rint(plans.sparsity_frac * 10_000).astype(np.int64)
+    return np.where(plans.sparsity_frac > 0, key, 0)
+
+
+def bits_keys(plans: PlanBatch) -> NDArray[np.int64]:
+    """(P, L) one integer per pair of weight and activation bits."""
+    return np.asarray(plans.weight_bits * 32 + plans.activation_bits)
+
+
+def _looked_up(losses: Mapping[int, float], keys: NDArray[np.int64]) -> NDArray[np.float64]:
+    known = np.array(sorted(losses), np.int64)
+    index = np.minimum(np.searchsorted(known, keys), known.size - 1)
+    if (known[index] != keys).any():
+        raise BadInput("a plan has a choice whose loss was not measured; search the space that was measured")
+    return np.array([losses[int(key)] for key in known])[index]
 
 
 def calibration_batch(pairs: Sequence[Pair], front_end: FrontEnd) -> SpectralBatch:
@@ -82,7 +99,7 @@ def measure_sensitivity(
     *,
     on_progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """One row per layer and choice: the loss of compressing that layer alone, without retraining.
+    """One row per layer and case: the loss of compressing that layer alone, without retraining.
 
     Losses below 0 (compression that happens to help) count as 0.
     """
@@ -114,15 +131,21 @@ def measure_sensitivity(
 def sensitivity_model(
     rows: Sequence[Mapping[str, Any]], network: Network, *, recovery_frac: float
 ) -> SensitivityModel:
-    """The model of measured rows."""
+    """The model of measured rows: the bits' share is taken off the loss of each sparse row."""
+    zeros_db: list[dict[int, float]] = [{0: 0.0} for _ in network.layers]
+    bits_db: list[dict[int, float]] = [{} for _ in network.layers]
     names = [layer.name for layer in network.layers]
-    losses: list[dict[int, float]] = [{} for _ in names]
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["sparsity_frac"]):
+        layer = names.index(row["layer"])
         choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields})
         plan = batch_plans([CompressionPlan(layers={row["layer"]: choice})], network)
-        layer = names.index(row["layer"])
-        losses[layer][int(choice_keys(plan)[0, layer])] = row["one_shot_loss_db"]
-    return SensitivityModel(tuple(losses), recovery_frac)
+        bits = int(bits_keys(plan)[0, layer])
+        if choice.sparsity_frac == 0.0:
+            bits_db[layer][bits] = row["one_shot_loss_db"]
+        else:
+            loss_db = max(row["one_shot_loss_db"] - bits_db[layer][bits], 0.0)
+            zeros_db[layer][int(zeros_keys(plan)[0, layer])] = loss_db
+    return SensitivityModel(tuple(zeros_db), tuple(bits_db), recovery_frac)
 
 
 def fitted_recovery_frac(one_shot_db: FloatArray, achieved_db: FloatArray) -> float | None:
@@ -134,14 +157,18 @@ def fitted_recovery_frac(one_shot_db: FloatArray, achieved_db: FloatArray) -> fl
 
 
 def _cases(space: Space) -> Iterator[tuple[str, LayerPlan]]:
-    """Every different choice of every layer in the space."""
+    """For every layer: each pair of bits without zeros, then each way to have zeros at the most bits."""
     for column, layer in enumerate(space.network.layers):
         own = [i for i, parameter in enumerate(space.parameters) if column in parameter.columns]
         grids = np.indices([len(space.parameters[i].choices) for i in own]).reshape(len(own), -1).T
         choices = np.zeros((max(len(grids), 1), len(space.parameters)), np.int64)
-        if own:
-            choices[:, own] = grids
+        choices[:, own] = grids
         plans = plans_from(space, choices)
-        _, first = np.unique(choice_keys(plans)[:, column], return_index=True)
-        for index in np.sort(first):
+        bits = bits_keys(plans)[:, column]
+        for weight_bits, activation_bits in sorted({divmod(int(key), 32) for key in bits}):
+            choice = {"weight_bits": weight_bits, "activation_bits": activation_bits}
+            yield layer.name, LayerPlan.model_validate(choice)
+        at_most_bits = np.flatnonzero((bits == bits.max()) & (plans.sparsity_frac[:, column] > 0))
+        _, first = np.unique(zeros_keys(plans)[at_most_bits, column], return_index=True)
+        for index in at_most_bits[np.sort(first)]:
             yield layer.name, plan_at(plans, int(index), space.network).of(layer.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ def _run_stages(job: _Job) -> None:
     rows = _sensitivity(job, sound, baseline)
     recovery_frac = job.problem.study.picks.recovery_frac
     model = sensitivity_model(rows, job.problem.network, recovery_frac=recovery_frac)
-    found = _search(job, model)
+    found = _search(job, model, rows)
     if until == "search":
         return
     chosen = _choose(job, found)
@@ -237,7 +237,7 @@ def _sensitivity(job: _Job, sound: _Sound, baseline: Path) -> list[dict[str, Any
     return rows
 
 
-def _search(job: _Job, model: SensitivityModel) -> SearchResult:
+def _search(job: _Job, model: SensitivityModel, rows: Sequence[Mapping[str, Any]]) -> SearchResult:
     with job.timed("search"):
         return run_search(
             job.space,
@@ -245,7 +245,7 @@ def _search(job: _Job, model: SensitivityModel) -> SearchResult:
             evaluator(job.problem, model.loss_db),
             journal=job.run.journal,
             seed=job.problem.study.seed,
-            context=digest([_inputs(job), [sorted(losses.items()) for losses in model.losses_db]]),
+            context=digest([_inputs(job), rows]),
             on_trials=lambda done, total: job.tell("search", done, total, ""),
         )
 
