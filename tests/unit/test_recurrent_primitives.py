@@ -127,3 +127,23 @@ def test_gradients_are_asked_for_one_argument_at_a_time_too():
             lambda a, n=name: anp.sum(lstm_seq(*(arrays | {n: a[n]}).values())), {name: arrays[name]}
         )
         assert np.array_equal(alone[name], all_at_once[name])
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_recurrent_products_in_column_blocks_give_the_same_gradients(kind, monkeypatch):
+    shape = (5, 3, 4, 12)
+    arrays, weights = arguments(kind, shape), pull(kind, shape, np.float64)
+    monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(0))
+    _, whole = value_and_gradients(weighted(CELLS[kind][0], weights), arrays)
+    monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(3, 5))
+    _, blocked = value_and_gradients(weighted(CELLS[kind][0], weights), arrays)
+    for name in arrays:
+        assert relative_error(blocked[name], whole[name]) <= 1e-13
+
+
+@pytest.mark.parametrize(
+    ("units", "batch", "width"), [(256, 32, 64), (100, 16, 50), (61, 16, 61), (256, 512, 256)]
+)
+def test_column_blocks_divide_the_matrix_and_stay_small(units, batch, width):
+    blocks = recurrent.column_blocks(np.zeros((2, units, units), np.float32), batch)
+    assert blocks.shape == (2, units // width, units, width)

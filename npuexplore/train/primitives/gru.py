@@ -15,7 +15,14 @@ from autograd.tracer import isbox
 
 from npuexplore.compression.quantize import RecurrentGrid, snap
 from npuexplore.train.primitives.declare import differentiable
-from npuexplore.train.primitives.recurrent import add_outer_products, padded_transpose, time_chunks
+from npuexplore.train.primitives.recurrent import (
+    add_outer_products,
+    block_product,
+    by_gate,
+    column_blocks,
+    padded_transpose,
+    time_chunks,
+)
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 
@@ -74,26 +81,24 @@ def _halved(rows: FloatArray) -> FloatArray:
     return halved
 
 
-def _by_gate(rows: FloatArray) -> FloatArray:
-    """(B, 3H) seen as (3, B, H)."""
-    return rows.reshape(rows.shape[0], 3, -1).transpose(1, 0, 2)
-
-
 def _sequence(kept: _Kept, arguments: tuple[Any, ...], grid: RecurrentGrid | None) -> FloatArray:
     """The forward pass, chunk by chunk: project the inputs, then step through time."""
     inputs, w_ih, w_hh, bias, bias_hh = arguments
-    (frames, batch, features), width = inputs.shape, w_ih.shape[0]
-    w_in, w_rec = padded_transpose(_halved(w_ih)), padded_transpose(_halved(w_hh))
-    in_bias, rec_bias = (np.tile(_halved(rows), (batch, 1)) for rows in (bias, bias_hh))
-    recurrent = np.empty((batch, width), inputs.dtype)
+    (frames, batch, features), width, units = inputs.shape, w_ih.shape[0], w_hh.shape[1]
+    w_in = padded_transpose(_halved(w_ih))
+    w_rec = column_blocks(_halved(w_hh).reshape(3, units, units).transpose(0, 2, 1), batch)
+    in_bias, rec_bias = (
+        np.repeat(_halved(rows).reshape(3, 1, units), batch, axis=1) for rows in (bias, bias_hh)
+    )
+    linear, recurrent = (np.empty((3, batch, units), inputs.dtype) for _ in range(2))
     kept.hidden[0] = 0.0
     for start, stop in time_chunks(frames, batch, width):
-        linear = inputs[start:stop].reshape(-1, features) @ w_in
-        for frame, rows in enumerate(linear.reshape(-1, batch, width), start):
-            rows += in_bias
-            np.matmul(kept.hidden[frame], w_rec, out=recurrent)
+        projected = inputs[start:stop].reshape(-1, features) @ w_in
+        for frame, rows in enumerate(projected.reshape(-1, batch, width), start):
+            np.add(by_gate(rows, 3), in_bias, out=linear)
+            block_product(kept.hidden[frame], w_rec, out=recurrent)
             recurrent += rec_bias
-            _step(_by_gate(rows), _by_gate(recurrent), kept, frame)
+            _step(linear, recurrent, kept, frame)
             if grid is not None:
                 snap(kept.hidden[frame + 1], grid.hidden)
     return kept.hidden[1:]
@@ -180,7 +185,8 @@ def _backward(
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
     kept = _kept(workspace, inputs, w_hh, whole=True)
     d_hidden, scratch = np.zeros((batch, units), dtype), np.empty((batch, units), dtype)
-    through, pull = np.empty((batch, units), dtype), np.empty((3, batch, units), dtype)
+    through, pull = np.empty((3, batch, units), dtype), np.empty((3, batch, units), dtype)
+    w_rec = column_blocks(w_hh.reshape(3, units, units), batch)
     sums = _Gradients(
         np.empty(inputs.shape, dtype) if wants_inputs else None,
         np.zeros((inputs.shape[2], width), dtype),
@@ -195,10 +201,11 @@ def _backward(
             d_hidden += d_out[frame]
             gates = kept.gates[frame]
             _step_back(gates, kept.proposals[frame], kept.hidden[frame], d_hidden, pull, scratch)
-            _by_gate(d_linear[frame - start])[:] = pull
+            by_gate(d_linear[frame - start], 3)[:] = pull
             pull[NEW] *= gates[RESET]
-            _by_gate(d_recurrent[frame - start])[:] = pull
-            d_hidden += np.matmul(d_recurrent[frame - start], w_hh, out=through)
+            by_gate(d_recurrent[frame - start], 3)[:] = pull
+            block_product(pull[:, None], w_rec, out=through)
+            d_hidden += np.add.reduce(through, axis=0)
         _add_chunk(sums, inputs[start:stop], kept.hidden[start:stop], d_linear, d_recurrent)
         if sums.inputs is not None:
             flat = d_linear.reshape(-1, width)

@@ -15,7 +15,14 @@ from autograd.tracer import isbox
 
 from npuexplore.compression.quantize import RecurrentGrid, snap
 from npuexplore.train.primitives.declare import differentiable
-from npuexplore.train.primitives.recurrent import add_outer_products, padded_transpose, time_chunks
+from npuexplore.train.primitives.recurrent import (
+    add_outer_products,
+    block_product,
+    by_gate,
+    column_blocks,
+    padded_transpose,
+    time_chunks,
+)
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 from npuexplore.workload.gates import LSTM_GATES, reorder_gates
@@ -81,11 +88,6 @@ def _halved(packed: FloatArray) -> FloatArray:
     return packed
 
 
-def _by_gate(rows: FloatArray) -> FloatArray:
-    """(B, 4H) seen as (4, B, H)."""
-    return rows.reshape(rows.shape[0], 4, -1).transpose(1, 0, 2)
-
-
 def _sequence(
     kept: _Kept,
     inputs: FloatArray,
@@ -95,31 +97,32 @@ def _sequence(
     grid: RecurrentGrid | None,
 ) -> FloatArray:
     """The forward pass, chunk by chunk: project the inputs, then step through time."""
-    (frames, batch, features), width = inputs.shape, w_ih.shape[0]
-    w_in, w_rec = padded_transpose(_halved(_packed(w_ih))), padded_transpose(_halved(_packed(w_hh)))
-    bias_rows = np.tile(_halved(_packed(bias)), (batch, 1))
-    recurrent = np.empty((batch, width), inputs.dtype)
-    scratch = np.empty((batch, width // 4), inputs.dtype)
+    (frames, batch, features), width, units = inputs.shape, w_ih.shape[0], w_hh.shape[1]
+    w_in = padded_transpose(_halved(_packed(w_ih)))
+    w_rec = column_blocks(_halved(_packed(w_hh)).reshape(4, units, units).transpose(0, 2, 1), batch)
+    bias_rows = np.repeat(_halved(_packed(bias)).reshape(4, 1, units), batch, axis=1)
+    linear = np.empty((4, batch, units), inputs.dtype)
+    scratch = np.empty((batch, units), inputs.dtype)
     kept.cells[0] = 0.0
     kept.hidden[0] = 0.0
     for start, stop in time_chunks(frames, batch, width):
-        linear = inputs[start:stop].reshape(-1, features) @ w_in
-        for frame, rows in enumerate(linear.reshape(-1, batch, width), start):
-            rows += bias_rows
-            if frame:
-                rows += np.matmul(kept.hidden[frame], w_rec, out=recurrent)
-            _step(rows, kept, frame, scratch, grid)
+        projected = inputs[start:stop].reshape(-1, features) @ w_in
+        for frame, rows in enumerate(projected.reshape(-1, batch, width), start):
+            block_product(kept.hidden[frame], w_rec, out=linear)
+            linear += bias_rows
+            linear += by_gate(rows, 4)
+            _step(linear, kept, frame, scratch, grid)
     return kept.hidden[1:]
 
 
 def _step(
     linear: FloatArray, kept: _Kept, frame: int, scratch: FloatArray, grid: RecurrentGrid | None
 ) -> None:
-    """One step: from pre-activations (B, 4H) to gates, cell and hidden state."""
+    """One step: from pre-activations (4, B, H) to gates, cell and hidden state."""
     gates = kept.gates[frame % len(kept.gates)]
     before, cell = kept.cells[frame % len(kept.cells)], kept.cells[(frame + 1) % len(kept.cells)]
     hidden = kept.hidden[frame + 1]
-    np.tanh(_by_gate(linear), out=gates)
+    np.tanh(linear, out=gates)
     sigmoids = gates[:CELL]
     sigmoids *= 0.5
     sigmoids += 0.5
@@ -161,10 +164,8 @@ class _Back:
         self.cell[:] = 0.0
 
 
-def _step_back(
-    gates: FloatArray, before: FloatArray, cell: FloatArray, back: _Back, d_linear: FloatArray
-) -> None:
-    """Write the gradient of one step's pre-activations (B, 4H); turn back.cell into the step before's."""
+def _step_back(gates: FloatArray, before: FloatArray, cell: FloatArray, back: _Back) -> None:
+    """Gradients of one step's pre-activations into back.pull; back.cell becomes the step before's."""
     slopes, pull, scratch = back.slopes, back.pull, back.scratch
     np.multiply(gates, gates, out=slopes)
     np.subtract(gates[:CELL], slopes[:CELL], out=slopes[:CELL])
@@ -179,7 +180,7 @@ def _step_back(
     np.multiply(back.cell, before, out=pull[FORGET])
     np.multiply(back.cell, gates[IN], out=pull[CELL])
     back.cell *= gates[FORGET]
-    np.multiply(pull, slopes, out=_by_gate(d_linear))
+    pull *= slopes
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _backward(
     inputs, w_ih, w_hh, _ = args
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
     kept, back = _kept(workspace, inputs, w_hh, whole=True), _Back(workspace, batch, units, dtype)
-    w_in, w_rec = _packed(w_ih), _packed(w_hh)
+    w_in, w_rec = _packed(w_ih), column_blocks(_packed(w_hh).reshape(4, units, units), batch)
     d_inputs = np.empty(inputs.shape, dtype) if wants_inputs else None
     d_in, d_rec = np.zeros((inputs.shape[2], width), dtype), np.zeros((units, width), dtype)
     d_bias = np.zeros(width, dtype)
@@ -207,9 +208,10 @@ def _backward(
         d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
         for frame in range(stop - 1, start - 1, -1):
             back.hidden += d_out[frame]
-            rows = d_linear[frame - start]
-            _step_back(kept.gates[frame], kept.cells[frame], kept.cells[frame + 1], back, rows)
-            np.matmul(rows, w_rec, out=back.hidden)
+            _step_back(kept.gates[frame], kept.cells[frame], kept.cells[frame + 1], back)
+            by_gate(d_linear[frame - start], 4)[:] = back.pull
+            block_product(back.pull[:, None], w_rec, out=back.slopes)
+            np.add.reduce(back.slopes, axis=0, out=back.hidden)
         flat = d_linear.reshape(-1, width)
         add_outer_products(d_in, inputs[start:stop].reshape(flat.shape[0], -1), flat)
         add_outer_products(d_rec, kept.hidden[start:stop].reshape(-1, units), flat)
