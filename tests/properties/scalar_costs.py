@@ -59,10 +59,10 @@ def _layer(profile, layer, choice, gates, units, columns) -> ScalarLayer:  # typ
 
     def busy(array_cycles: int, decoded: int, stored: int) -> int:
         streams = [
-            cdiv(stored, 1) / Fraction(flash.bytes_per_cycle) + flash.read_latency_cycles,
+            stored / Fraction(flash.bytes_per_cycle).limit_denominator(10_000) + flash.read_latency_cycles,
             activations / Fraction(sram.bytes_per_cycle) + sram.read_latency_cycles,
         ]
-        decode = cdiv(decoded * bits, 8) / Fraction(engine.decoded_bytes_per_cycle)
+        decode = cdiv(decoded * bits, 8) / Fraction(engine.decoded_bytes_per_cycle).limit_denominator(10_000)
         return max(array_cycles * passes, math.ceil(decode), *(math.ceil(stream) for stream in streams))
 
     tiles = sum(

@@ -104,10 +104,29 @@ def test_cycles_are_never_below_the_roofline_of_the_mac_array(case: tuple[Networ
         assert (layers.cycles * macs_per_cycle >= layers.kept_macs).all()
 
 
-@given(networks.flatmap(lambda network: st.tuples(st.just(network), plans_for(network))))
-def test_the_fast_microNPU_model_agrees_with_its_scalar_twin(case: tuple[Network, CompressionPlan]) -> None:
+@st.composite
+def micronpus(draw: st.DrawFn) -> HardwareProfile:
+    """The shipped microNPU with other rates, granules and passes."""
     profile = PROFILES["micronpu-block16"]
+    engine = profile.engine.model_copy(
+        update={
+            "granule": draw(st.sampled_from([(1, 16), (4, 4), (8, 8), (2, 5)])),
+            "decoded_bytes_per_cycle": draw(st.sampled_from([0.75, 16.0, 500.0])),
+            "mac_passes_16bit_activations": draw(st.integers(1, 4)),
+            "mac_passes_4bit_weights": draw(st.integers(1, 4)),
+            "map_bits_per_granule": draw(st.integers(0, 12)),
+        }
+    )
+    flash = profile.memories["flash"].model_copy(
+        update={"bytes_per_cycle": draw(st.sampled_from([0.3, 4.0, 500.0]))}
+    )
+    return profile.model_copy(update={"engine": engine, "memories": {**profile.memories, "flash": flash}})
 
+
+@given(micronpus(), networks.flatmap(lambda network: st.tuples(st.just(network), plans_for(network))))
+def test_the_fast_microNPU_model_agrees_with_its_scalar_twin(
+    profile: HardwareProfile, case: tuple[Network, CompressionPlan]
+) -> None:
     layers = run(profile, *case).layers
 
     twin = scalar_micronpu(profile, *case)

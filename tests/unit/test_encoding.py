@@ -51,6 +51,14 @@ def test_csr_stores_a_zero_wherever_a_distance_does_not_fit(rows: int, columns: 
     assert csr_stored(weights) == stored
 
 
+@pytest.mark.parametrize(("distance", "stored"), [(1, 1), (255, 1), (256, 2), (510, 2), (511, 3)])
+def test_eight_bits_hold_distances_up_to_255(distance: int, stored: int) -> None:
+    weights = np.zeros((1, 600), np.int8)
+    weights[0, distance - 1] = 1
+
+    assert csr_stored(weights) == stored
+
+
 @given(st.integers(1, 32), st.integers(1, 32))
 def test_groups_touched_are_counted_over_a_whole_period(granule: int, block: int) -> None:
     period = np.lcm(granule, block)

@@ -236,6 +236,22 @@ def test_energy_is_the_sum_of_its_parts() -> None:
     assert result.average_power_mw[0] == pytest.approx(expected / period_ms)
 
 
+def test_skipped_frames_save_the_network_s_energy_but_not_the_front_end_s() -> None:
+    always, skipping = (
+        estimate(MICRONPU, SMALL, CompressionPlan(skip_rate_frac=rate)) for rate in (0.0, 0.5)
+    )
+    assert always.energy_uj is not None
+    assert skipping.energy_uj is not None
+
+    front_end_uj = front_end_costs(SMALL, MICRONPU.front_end).cpu_cycles * 157.0e-6
+    saved_ms = float(always.mean_latency_ms[0] - skipping.mean_latency_ms[0])
+    busy_ms = float(always.latency_ms[0])
+    power_uj = 2.0 * busy_ms + 0.2 * (SMALL.frame_clock.frame_period_ms - busy_ms)
+    network_uj = always.energy_uj[0] - front_end_uj - power_uj
+    expected_saving = 0.5 * network_uj + saved_ms * (2.0 - 0.2)
+    assert always.energy_uj[0] - skipping.energy_uj[0] == pytest.approx(expected_saving)
+
+
 def test_energy_is_unknown_and_said_so_where_a_figure_has_no_source() -> None:
     result = estimate(M7, SMALL, DENSE)
 
@@ -294,6 +310,15 @@ def test_real_weights_take_the_bytes_that_were_expected_of_them(
         )
 
         assert stored == pytest.approx(result.layers.weight_bytes[0, column], rel=0.05), layer.name
+
+
+def test_blocks_of_real_weights_do_not_cross_from_one_gate_into_the_next() -> None:
+    weights = {"w_hh": np.ones((4 * 6, 6), np.int8)}
+
+    stored = stored_weight_bytes(M7, LayerPlan(), weights, weight_format="block_index_4x4")
+
+    block_rows = 4 * 2  # two for the six rows of each gate
+    assert stored == block_rows * 2 * (16 + 1) + block_rows * 2
 
 
 def test_a_format_that_the_part_does_not_store_is_refused() -> None:

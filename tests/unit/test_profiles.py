@@ -55,6 +55,13 @@ def test_the_closest_source_counts() -> None:
     assert (bandwidth.source, capacity.source) == ("vendor_tool", "assumed")
 
 
+def test_the_closest_source_counts_wherever_it_stands() -> None:
+    cpu_energy = source_of(load_profile("micronpu-block16"), "front_end.pj_per_cycle")
+
+    assert cpu_energy is not None
+    assert cpu_energy.source == "published"
+
+
 def test_a_profile_document_says_where_each_figure_comes_from() -> None:
     document = profile_document(load_profile("stm32f746"))
 
