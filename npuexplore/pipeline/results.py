@@ -213,7 +213,9 @@ def _layers(
                 "kept_weights": kept,
                 "zeros_frac": round(1.0 - kept / full[cost["name"]], 6),
                 "weight_bytes_predicted": cost["weight_bytes"],
-                "weight_bytes": stored_weight_bytes(problem.profile, choice, matrices),
+                "weight_bytes": stored_weight_bytes(
+                    problem.profile, choice, matrices, weight_format=cost["weight_format"]
+                ),
             }
         rows.append(row)
     return rows
