@@ -66,7 +66,7 @@ def _energy_sentences(profile: HardwareProfile, route: Route) -> tuple[str, ...]
 
 def _assumed_figures(profile: HardwareProfile) -> tuple[str, ...]:
     return tuple(
-        f"assumed figures: {', '.join(entry.of)} ({entry.cite})"
+        f"figures without a source: {', '.join(entry.of)} ({entry.cite})"
         for entry in profile.sources
         if entry.source == "assumed"
     )

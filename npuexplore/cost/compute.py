@@ -69,8 +69,6 @@ def rate_cycles(amount: IntArray, *, per_cycle: float) -> Any:
     array([20, 22])
     """
     rate = Fraction(per_cycle).limit_denominator(10_000)
-    if rate == 0:
-        rate = Fraction(1, 1_000_000)
     return ceil_div(amount * rate.denominator, rate.numerator)
 
 

@@ -107,9 +107,7 @@ def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
     grid_zeros = next(curve.grid_zeros_frac for curve in engine.encoded_size if curve.weight_bits == bits)
     nonzero = np.count_nonzero(weights) / (1.0 - grid_zeros)
     kept = np.array([[min(nonzero, float(weights.size))]])
-    size = encoded_bytes(
-        engine, rows=shape[0], columns=shape[1], kept=kept, weight_bits=np.array([[bits]])
-    )
+    size = encoded_bytes(engine, rows=shape[0], columns=shape[1], kept=kept, weight_bits=np.array([[bits]]))
     return int(size[0, 0])
 
 

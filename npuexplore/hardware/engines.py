@@ -12,7 +12,7 @@ from npuexplore.documents.model import Model, Name
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Cycles = Annotated[int, Field(ge=0, le=1_000_000)]
 PerElem = Annotated[float, Field(ge=0, le=1e6)]
-Rate = Annotated[float, Field(gt=0, le=1e6)]
+Rate = Annotated[float, Field(ge=0.001, le=1e6)]
 Frac = Annotated[float, Field(ge=0, le=1)]
 Granule = tuple[Annotated[int, Field(ge=1, le=256)], Annotated[int, Field(ge=1, le=256)]]
 StorageFormat = Literal["dense", "bitmap", "csr_delta8", "block_bitmap", "mlw"]

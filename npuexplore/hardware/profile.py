@@ -11,7 +11,7 @@ from npuexplore.documents.model import Model, Name, Provenance
 from npuexplore.hardware.engines import Engine
 
 Bytes = Annotated[int, Field(ge=0, le=2**40)]
-Rate = Annotated[float, Field(gt=0, le=1e6)]
+Rate = Annotated[float, Field(ge=0.001, le=1e6)]
 Cycles = Annotated[int, Field(ge=0, le=10**9)]
 Picojoules = Annotated[float, Field(ge=0, le=1e9)]
 Milliwatts = Annotated[float, Field(ge=0, le=1e6)]

@@ -264,7 +264,9 @@ def test_energy_is_unknown_and_said_so_where_a_figure_has_no_source() -> None:
 def test_assumed_figures_are_named_with_every_estimate() -> None:
     result = estimate(MICRONPU, SMALL, DENSE)
 
-    assert any(sentence.startswith("assumed figures: clock_hz, engine") for sentence in result.assumptions)
+    assert any(
+        sentence.startswith("figures without a source: clock_hz, engine") for sentence in result.assumptions
+    )
 
 
 def test_an_unknown_memory_mode_is_refused_with_the_modes_there_are() -> None:
