@@ -10,9 +10,10 @@ from npuexplore.compression.sparsity import kept_units, layer_masks
 from npuexplore.errors import BadInput, NpuexploreError
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
 from npuexplore.train.apply import mask_of, one_shot
-from npuexplore.train.fit import FitRecipe, FitState, fit, pruning_ramp
+from npuexplore.train.fit import FitRecipe, FitState, fit
 from npuexplore.train.model import Treatment, forward, init_params
 from npuexplore.train.primitives.head import error_ratio_db
+from npuexplore.train.pruning import pruning_ramp
 from npuexplore.workload.network import Network
 
 BANDS, BINS = 6, 9
@@ -118,6 +119,18 @@ def test_a_finished_state_gives_the_result_without_another_step():
     assert [state.step for state in states] == [4, 6]
     again = run(6, plan=PLAN, state=states[-1], on_step=lambda *_: pytest.fail("a step was repeated"))
     assert same(again.params, whole.params)
+
+
+def test_a_state_of_another_network_is_refused():
+    states = []
+    run(4, on_checkpoint=states.append)
+    wider = {layer: dict(entry) for layer, entry in start().items()}
+    wider["lstm"]["w_hh"] = np.zeros((32, 9), np.float32)
+    with pytest.raises(BadInput, match=r"training state: params/lstm/w_hh"):
+        run(4, wider, state=states[-1])
+    del states[-1].arrays["adam_v/fc/w"]
+    with pytest.raises(BadInput, match=r"adam_v/fc/w: got nothing"):
+        run(4, state=states[-1])
 
 
 def test_batches_are_asked_for_once_each_in_order_and_one_ahead():
