@@ -5,7 +5,7 @@ from toy_search import NETWORK, SPACE, costs_of, evaluator
 from npuexplore.errors import LimitsNotMet
 from npuexplore.search.evaluation import Constraint, Evaluation
 from npuexplore.search.feasibility import describe, preflight
-from npuexplore.search.space import all_choices, plans_from
+from npuexplore.search.space import all_choices, plans_from, random_choices
 
 
 def least(name):
@@ -41,6 +41,19 @@ def test_a_space_without_limits_passes():
 @pytest.mark.parametrize("name", ["flash_bytes", "latency_ms"])
 def test_the_one_corner_that_fits_is_found(name):
     preflight(SPACE, with_limits(**{name: least(name) * 1.0001}), seed=1)
+
+
+def test_one_plan_in_millions_is_found_where_choices_act_on_their_own():
+    wanted = random_choices(SPACE, np.random.default_rng(6), 1)
+    target = vars(plans_from(SPACE, wanted))
+
+    def strangers(plans):
+        wrong = sum(
+            (getattr(plans, name) != target[name]).reshape(len(plans), -1).sum(axis=1) for name in target
+        )
+        return Evaluation(np.zeros((len(plans), 2)), (wrong - 0.5)[:, None], (Constraint("wrong", 1.0),))
+
+    preflight(SPACE, strangers, seed=1)
 
 
 @pytest.mark.parametrize("name", ["flash_bytes", "latency_ms"])
