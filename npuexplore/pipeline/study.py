@@ -42,7 +42,7 @@ from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.picks import Pick, PickList, choose_picks
-from npuexplore.search.space import Space, dominant_structures, space_for
+from npuexplore.search.space import Space, dominant_structures, single_structure, space_for
 from npuexplore.train.evaluate import evaluate
 from npuexplore.workload.load import load_network
 
@@ -257,6 +257,7 @@ def _choose(job: _Job, found: SearchResult) -> PickList:
         found.objective_names,
         feasible=found.feasible,
         structures=dominant_structures(found.plans, job.problem.network),
+        single=single_structure(found.plans),
         loss_limit_db=study.limits.quality_loss_db,
         count=study.picks.count,
         required=job.space.structures,

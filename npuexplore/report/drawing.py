@@ -60,7 +60,12 @@ def draw_front(
     layout["shapes"] += [_limit_line(key, value) for key, value in sorted(shown.items())]
     layout["annotations"] = _pick_labels(picks, axis)
     layout["annotations"] += [
-        _limit_label(key, value if key == "y" else _position(value, axis), quantity)
+        _limit_label(
+            key,
+            value if key == "y" else _position(value, axis),
+            quantity,
+            on_left=_left_is_free(picks, axis),
+        )
         for key, value in sorted(shown.items())
     ]
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
@@ -161,14 +166,20 @@ def _limit_line(axis: str, value: float) -> Figure:
     return {**line, "y0": value, "y1": value, "xref": "paper", "x0": 0, "x1": 1, "name": "limit-y"}
 
 
-def _limit_label(axis: str, value: float, quantity: str) -> Figure:
+def _limit_label(axis: str, position: float, quantity: str, *, on_left: bool = True) -> Figure:
     label = {"showarrow": False, "font": {"color": "var(--bad)", "size": 11}}
     if axis == "x":
         words = {"latency_ms": "deadline", "flash_bytes": "flash limit"}.get(quantity, "quality limit")
-        place = {"x": value, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "top"}
+        place = {"x": position, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "top"}
         return {**label, **place, "text": words, "textangle": -90}
-    place = {"y": value, "yanchor": "bottom", "xref": "paper", "x": 0.01, "xanchor": "left"}
-    return {**label, **place, "text": "quality limit"}
+    side = {"x": 0.01, "xanchor": "left"} if on_left else {"x": 0.99, "xanchor": "right"}
+    return {**label, "y": position, "yanchor": "bottom", "xref": "paper", **side, "text": "quality limit"}
+
+
+def _left_is_free(picks: Sequence[Mapping[str, Any]], axis: Mapping[str, Any]) -> bool:
+    """No pick's label stands in the left quarter of the figure."""
+    low, high = (_position(x, axis) for x in axis["range"])
+    return all(_position(pick["x"], axis) > low + 0.25 * (high - low) for pick in picks)
 
 
 def _pick_labels(picks: Sequence[Mapping[str, Any]], axis: Mapping[str, Any]) -> list[Figure]:
@@ -206,7 +217,7 @@ def draw_losses(pairs: Sequence[Mapping[str, Any]], *, limit_db: float | None) -
             "x1": pair["achieved"],
             "y0": pair["name"],
             "y1": pair["name"],
-            "layer": "below",
+            "layer": "between",
             "line": {"color": "var(--muted)", "width": 2},
         }
         for pair in pairs
@@ -270,7 +281,7 @@ def draw_sensitivity(
     """
     layout = _layout("sparsity (%)", "one-shot SI-SDR lost (dB)", height=320)
     layout["yaxis"]["range"] = [-0.03 * top_db, 1.05 * top_db]
-    layout["xaxis"]["range"] = [0, 100]
+    layout["xaxis"] |= {"range": [0, 100], "dtick": 20}
     return {
         "data": [
             {

@@ -27,6 +27,7 @@ from npuexplore.report.words import (
     fits_all,
     limits_of,
     loss_db,
+    loss_words,
     network_name,
     part_name,
     plan_words,
@@ -36,6 +37,16 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 """Nothing is fetched from anywhere: the page is whole."""
 
 SIGNIFICANT_DIGITS = 6
+
+OBJECTIVE_WORDS = {
+    "latency_ms": "time",
+    "cycles": "cycles",
+    "flash_bytes": "flash",
+    "sram_bytes": "SRAM",
+    "energy_uj": "energy",
+    "average_power_mw": "power",
+    "quality_loss_db": "loss of quality",
+}
 
 MARKS = {"dot": "●", "ring": "○", "diamond": "◆", "diamond-open": "◇", "star": "★"}
 """How the marks of a figure look in its key."""
@@ -211,7 +222,7 @@ def _front(results: Record) -> Html:
         f"({engine.get('sampler', 'default')}), "
         f"{numbers.count(engine.get('feasible_trials'))} kept every limit, {kept} of those are on the front: "
         "no other plan is better in every objective "
-        f"({', '.join(results['objectives'])})."
+        f"({', '.join(OBJECTIVE_WORDS.get(name, name) for name in results['objectives'])})."
     )
     drawn = [
         _figure(
@@ -310,7 +321,7 @@ def _layer_details(name: str, record: Record, *, is_open: bool) -> Html:
     if not record.get("layers"):
         return Html("")
     loss = achieved_loss_db(record)
-    note = "" if loss is None else f", {numbers.decibels(loss)} lost"
+    note = "" if loss is None else f", {loss_words(loss)}"
     summary = f"{name}: {numbers.milliseconds(record['estimates']['latency_ms'])}{note}"
     return element(
         "details",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from npuexplore.report.numbers import decibels, kilobytes, milliseconds, times
+from npuexplore.report.numbers import decibels, kilobytes, milliseconds, percent, times
 from npuexplore.report.words import (
     MAIN_SET,
     Record,
@@ -13,8 +13,10 @@ from npuexplore.report.words import (
     fits_all,
     limits_of,
     loss_db,
+    loss_words,
     part_name,
     plan_words,
+    single_structure,
 )
 
 LIMIT_WORDS: dict[str, tuple[str, str, Callable[[float], str]]] = {
@@ -25,11 +27,15 @@ LIMIT_WORDS: dict[str, tuple[str, str, Callable[[float], str]]] = {
 """Key in `fits` -> words, quantity and form of that limit."""
 
 
+MIXED = "mixed"
+
+
 @dataclass(frozen=True)
 class StructureRow:
     """What one structure reaches: its fastest pick that fits and keeps the quality."""
 
     structure: str
+    """`weight`, `block`, `unit`, or `mixed` for plans of several structures."""
     pick: Record | None
     keeps_quality: bool
 
@@ -53,15 +59,25 @@ def keeps_quality(pick: Record, results: Record) -> bool:
 
 
 def structure_rows(results: Record) -> list[StructureRow]:
-    """One row per sparse structure, fastest first; structures without a pick last."""
+    """One row per sparse structure and one for mixed plans, best and fastest first; without a pick last.
+
+    A structure that only mixed picks have is shown by those of which it is the main one.
+    """
+    picks = results["picks"]
+    mixed = [pick for pick in picks if not single_structure(pick["plan"])]
     rows = []
     for structure in ("weight", "block", "unit"):
-        own = [pick for pick in results["picks"] if pick["structure"] == structure]
-        fitting = [pick for pick in own if fits_all(pick)] or own
-        good = [pick for pick in fitting if keeps_quality(pick, results)]
-        best = min(good or fitting, key=_latency_ms, default=None)
-        rows.append(StructureRow(structure, best, bool(good)))
+        main = [pick for pick in picks if pick["structure"] == structure]
+        rows.append(_row(structure, [pick for pick in main if pick not in mixed] or main, results))
+    if mixed:
+        rows.append(_row(MIXED, mixed, results))
     return sorted(rows, key=_structure_order)
+
+
+def _row(structure: str, picks: Sequence[Record], results: Record) -> StructureRow:
+    fitting = [pick for pick in picks if fits_all(pick)] or picks
+    good = [pick for pick in fitting if keeps_quality(pick, results)]
+    return StructureRow(structure, min(good or fitting, key=_latency_ms, default=None), bool(good))
 
 
 def _structure_order(row: StructureRow) -> tuple[bool, bool, bool, float]:
@@ -82,7 +98,7 @@ def headline(results: Record) -> str:
     estimates, deadline = best["estimates"], limits_of(results).get("latency_ms")
     share = f" of the {milliseconds(deadline)} allowed" if deadline else ""
     kept = keeps_quality(best, results)
-    role = "is fastest" if kept else "loses least, but more than allowed"
+    role = "is the fastest pick" if kept else "loses least, but more than allowed"
     return (
         f"On {part}, {plan_words(best['plan'])} {role}: {milliseconds(estimates['latency_ms'])}{share}, "
         f"{kilobytes(estimates['flash_bytes'])} of flash, {_loss_sentence(best)}."
@@ -94,13 +110,7 @@ def _loss_sentence(pick: Record) -> str:
     if achieved is None:
         predicted = (pick.get("predicted") or {}).get("quality_loss_db")
         return f"{decibels(predicted)} of SI-SDR predicted to be lost (not retrained yet)"
-    if achieved < 0.005:
-        return (
-            f"no SI-SDR lost ({decibels(abs(achieved))} better than the baseline)"
-            if achieved <= -0.005
-            else ("no SI-SDR lost")
-        )
-    return f"{decibels(achieved)} of SI-SDR lost"
+    return loss_words(achieved)
 
 
 def supporting_sentences(results: Record) -> list[str]:
@@ -116,18 +126,34 @@ def _against_dense(results: Record) -> str:
     if best is None:
         return ""
     own = best["estimates"]
-    return (
+    sentence = (
         f"Against the dense network that is {times(dense['latency_ms'] / own['latency_ms'])} faster and "
-        f"{times(dense['weight_bytes'] / own['weight_bytes'])} smaller in weights."
+        f"{times(dense['weight_bytes'] / own['weight_bytes'])} smaller in weights"
+    )
+    before, after = _network_cycles(results["baseline"]), _network_cycles(best)
+    if before and after and before < dense["cycles"]:
+        share = percent(1 - after / own["cycles"])
+        sentence += (
+            f"; its layers alone are {times(before / after)} faster, the front end takes {share} of the time"
+        )
+    return f"{sentence}."
+
+
+def _network_cycles(record: Record) -> float:
+    """Cycles of the network's own layers, the front end left out; 0 where layers are not listed."""
+    return float(
+        sum(layer["cycles"] for layer in record.get("layers") or [] if layer.get("kind") != "front_end")
     )
 
 
 def _other_structures(results: Record) -> list[str]:
     best = recommended_pick(results)
-    sentences = []
+    sentences: list[str] = []
+    told = {best["name"]} if best else set()
     for row in structure_rows(results):
-        if row.pick is None or best is None or row.pick["name"] == best["name"]:
+        if row.pick is None or best is None or row.pick["name"] in told:
             continue
+        told.add(row.pick["name"])
         if not fits_all(row.pick):
             sentences.append(f"The best {row.structure} pick does not fit: {_broken([row.pick], results)}.")
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from npuexplore.report.numbers import percent
+from npuexplore.report.numbers import decibels, percent
 
 Record = Mapping[str, Any]
 
@@ -69,6 +69,19 @@ def part_name(results: Record) -> str:
 def network_name(results: Record) -> str:
     """The network's own name."""
     return str((results.get("network") or {}).get("name", "the network"))
+
+
+def single_structure(plan: Record) -> bool:
+    """The plan's sparse layers all have one structure."""
+    structures = {layer.get("structure", "dense") for layer in plan["layers"].values()} - {"dense"}
+    return len(structures) < 2
+
+
+def loss_words(loss: float) -> str:
+    """`0.69 dB of SI-SDR lost`, or that there is none."""
+    if loss > -0.005:
+        return f"{decibels(loss)} of SI-SDR lost" if loss >= 0.005 else "no SI-SDR lost"
+    return f"no SI-SDR lost ({decibels(-loss)} better than the baseline)"
 
 
 def layer_weights(results: Record) -> dict[str, float]:

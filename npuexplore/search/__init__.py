@@ -5,7 +5,14 @@ from npuexplore.search.evaluation import Constraint, Evaluation, violations_of
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.pareto import hypervolume, hypervolume_frac, knee, nondominated
 from npuexplore.search.picks import Pick, PickList, choose_picks
-from npuexplore.search.space import Space, SpaceSpec, dominant_structures, plans_from, space_for
+from npuexplore.search.space import (
+    Space,
+    SpaceSpec,
+    dominant_structures,
+    plans_from,
+    single_structure,
+    space_for,
+)
 from npuexplore.search.spec import SearchSpec, refuse_unknown_objectives
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "preflight",
     "refuse_unknown_objectives",
     "run_search",
+    "single_structure",
     "space_for",
     "violations_of",
 ]

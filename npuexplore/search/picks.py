@@ -56,23 +56,26 @@ def choose_picks(
     loss_limit_db: float,
     count: int,
     required: Sequence[str] = ("weight", "block", "unit"),
+    single: NDArray[np.bool_] | None = None,
 ) -> PickList:
     """Up to `count` plans: the knee, the best of each required structure, then the best of each objective.
 
     objectives : (P, M) float, minimised, named by `names` (quality_loss_db among them); feasible : (P,)
-    bool; structures : dominant structure of each plan. Only feasible plans within `loss_limit_db` are
-    picked; where there is none at all, the feasible plans that lose least. Of equal plans the first
-    one is taken. Raises LimitsNotMet when nothing is feasible.
+    bool; structures : dominant structure of each plan; single : (P,) bool, whether it is the plan's only
+    one (taken as true where not given): plans of one structure stand for it before mixed ones do. Only
+    feasible plans within `loss_limit_db` are picked; where there is none at all, the feasible plans that
+    lose least. Of equal plans the first one is taken. Raises LimitsNotMet when nothing is feasible.
     """
     if not feasible.any():
         raise LimitsNotMet(
             "no evaluated plan keeps every limit; raise a limit, allow more sparsity or search longer"
         )
     within = feasible & (objectives[:, names.index(LOSS)] <= loss_limit_db)
-    table = _Table(objectives, tuple(names), np.array(structures), loss_limit_db)
+    single = np.ones(len(objectives), bool) if single is None else single
+    table = _Table(objectives, tuple(names), np.array(structures), single, loss_limit_db)
     missing = tuple(_missing(table, feasible, within, required))
     proposals = (
-        _within_limit(table, within, required) if within.any() else _nearest(table, feasible, required)
+        _within_limit(table, within, required, count) if within.any() else _nearest(table, feasible, required)
     )
     picks: dict[int, Pick] = {}
     for pick in proposals:
@@ -87,6 +90,7 @@ class _Table:
     objectives: FloatArray
     names: tuple[str, ...]
     structures: NDArray[np.str_]
+    single: NDArray[np.bool_]
     loss_limit_db: float
 
     @property
@@ -109,21 +113,25 @@ class _Table:
         return Pick(index, name, str(self.structures[index]), f"{reason}: {figures} predicted.")
 
 
-def _within_limit(table: _Table, within: NDArray[np.bool_], required: Sequence[str]) -> Iterator[Pick]:
+def _within_limit(
+    table: _Table, within: NDArray[np.bool_], required: Sequence[str], count: int
+) -> Iterator[Pick]:
     front = feasible_front(table.objectives, within)
     limit = f"within {table.loss_limit_db:g} dB of predicted loss"
     best_balance = int(front[knee(table.objectives[front])])
     yield table.pick(best_balance, "knee", f"Knee of the front, the best balance {limit}")
-    covered = str(table.structures[best_balance])
+    # A mixed knee stands for its main structure only where there are too few picks for all.
+    counts = bool(table.single[best_balance]) or count <= len(required)
+    covered = str(table.structures[best_balance]) if counts else ""
     _, superlative = _SUPERLATIVES[table.cost]
     for structure in required:
-        own = np.flatnonzero(within & (table.structures == structure))
-        if own.size and structure != covered:
-            yield table.pick(
-                table.best(own, table.cost),
-                structure,
-                f"Of the plans that are mostly {structure}-sparse the {superlative} {limit}",
-            )
+        own = within & (table.structures == structure)
+        if own.any() and structure != covered:
+            only = bool((own & table.single).any())
+            candidates = np.flatnonzero(own & table.single if only else own)
+            whose = f"only {structure}-sparse" if only else f"mostly {structure}-sparse"
+            reason = f"Of the plans that are {whose} the {superlative} {limit}"
+            yield table.pick(table.best(candidates, table.cost), structure, reason)
     for objective in table.names:
         name, superlative = _SUPERLATIVES[objective]
         yield table.pick(table.best(front, objective), name, f"Of all plans the {superlative} {limit}")

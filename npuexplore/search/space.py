@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from npuexplore.compression.plan import STRUCTURES, BlockShape, LayerPlan, PlanBatch, check_plan
@@ -331,6 +332,14 @@ def dominant_structures(plans: PlanBatch, network: Network) -> list[str]:
         STRUCTURES[code + 1] if share > 0 else "dense"
         for code, share in zip(best, shares.max(axis=1), strict=True)
     ]
+
+
+def single_structure(plans: PlanBatch) -> NDArray[np.bool_]:
+    """(P,) bool: the plan's sparse layers all have one structure (so has a plan without any)."""
+    sparse = plans.structure > 0
+    highest = np.where(sparse, plans.structure, 0).max(axis=1, initial=0)
+    lowest = np.where(sparse, plans.structure, len(STRUCTURES)).min(axis=1, initial=len(STRUCTURES))
+    return np.asarray(lowest >= highest)
 
 
 def choice_row(space: Space, params: Params) -> list[int]:

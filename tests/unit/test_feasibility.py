@@ -5,7 +5,7 @@ from toy_search import NETWORK, SPACE, costs_of, evaluator
 from npuexplore.errors import LimitsNotMet
 from npuexplore.search.evaluation import Constraint, Evaluation
 from npuexplore.search.feasibility import describe, preflight
-from npuexplore.search.space import all_choices, plans_from, random_choices
+from npuexplore.search.space import SpaceSpec, all_choices, plans_from, random_choices, space_for
 
 
 def least(name):
@@ -43,9 +43,10 @@ def test_the_one_corner_that_fits_is_found(name):
     preflight(SPACE, with_limits(**{name: least(name) * 1.0001}), seed=1)
 
 
-def test_one_plan_in_millions_is_found_where_choices_act_on_their_own():
-    wanted = random_choices(SPACE, np.random.default_rng(6), 1)
-    target = vars(plans_from(SPACE, wanted))
+def test_one_plan_in_a_million_is_found_where_choices_act_on_their_own():
+    grid = tuple(index / 10 for index in range(10))
+    space = space_for(SpaceSpec(sparsity_frac=grid, activation_bits=(8, 16)), NETWORK)
+    target = vars(plans_from(space, random_choices(space, np.random.default_rng(6), 1)))
 
     def strangers(plans):
         wrong = sum(
@@ -53,7 +54,8 @@ def test_one_plan_in_millions_is_found_where_choices_act_on_their_own():
         )
         return Evaluation(np.zeros((len(plans), 2)), (wrong - 0.5)[:, None], (Constraint("wrong", 1.0),))
 
-    preflight(SPACE, strangers, seed=1)
+    assert space.designs > 1e6
+    preflight(space, strangers, seed=1)
 
 
 @pytest.mark.parametrize("name", ["flash_bytes", "latency_ms"])

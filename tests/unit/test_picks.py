@@ -20,7 +20,7 @@ OBJECTIVES = np.array([plan[:3] for plan in PLANS])
 STRUCTURES = [plan[3] for plan in PLANS]
 
 
-def choose(*, feasible=None, limit=1.0, count=6, required=("weight", "block", "unit")):
+def choose(*, feasible=None, limit=1.0, count=6, required=("weight", "block", "unit"), single=None):
     kept = np.ones(len(PLANS), bool) if feasible is None else np.isin(np.arange(len(PLANS)), feasible)
     return choose_picks(
         OBJECTIVES,
@@ -30,6 +30,7 @@ def choose(*, feasible=None, limit=1.0, count=6, required=("weight", "block", "u
         loss_limit_db=limit,
         count=count,
         required=required,
+        single=None if single is None else np.isin(np.arange(len(PLANS)), single),
     )
 
 
@@ -141,3 +142,22 @@ def test_the_first_cost_among_the_objectives_leads():
     )
     assert by_name(choice)["weight"] == 2  # the smallest, not the fastest
     assert "smallest in flash" in choice.picks[1].why
+
+
+def test_a_plan_of_one_structure_stands_for_it_before_a_faster_mixed_one():
+    assert by_name(choose())["weight"] == 3
+    assert by_name(choose(single=[1, 2, 4]))["weight"] == 2
+    assert "only weight-sparse" in choose(single=[1, 2, 4]).picks[1].why
+    assert "mostly weight-sparse" in choose(single=[1, 4]).picks[1].why
+
+
+def test_a_mixed_knee_leaves_its_structure_to_be_picked_where_there_is_room():
+    assert [pick.name for pick in choose(single=[0, 2, 4], count=4).picks] == [
+        "knee",
+        "weight",
+        "block",
+        "unit",
+    ]
+    assert by_name(choose(single=[0, 2, 4], count=4))["block"] == 0
+    few = choose(single=[0, 2, 4], count=3)
+    assert [pick.name for pick in few.picks] == ["knee", "weight", "unit"]

@@ -120,7 +120,7 @@ def test_the_fastest_pick_that_fits_and_keeps_the_quality_is_recommended(results
 def test_the_headline_names_part_structure_bits_time_flash_and_loss(results):
     sentence = verdict.headline(results)
     assert sentence == (
-        "On micronpu-block16, block 1×16 at 50 to 80 % with int8 is fastest: "
+        "On micronpu-block16, block 1×16 at 50 to 80 % with int8 is the fastest pick: "
         "0.616 ms of the 10.0 ms allowed, 270 kB of flash, 0.69 dB of SI-SDR lost."
     )
 
@@ -151,7 +151,10 @@ def test_a_pick_better_than_the_baseline_has_lost_nothing(results):
 
 def test_what_stands_behind_the_headline_is_said_with_figures(results):
     sentences = verdict.supporting_sentences(results)
-    assert sentences[0] == "Against the dense network that is 2.9× faster and 4.7× smaller in weights."
+    assert sentences[0] == (
+        "Against the dense network that is 2.9× faster and 4.7× smaller in weights; "
+        "its layers alone are 3.5× faster, the front end takes 25 % of the time."
+    )
     assert "The best unit pick does not fit: over flash (569 kB of 524 kB)." in sentences
     assert "The dense network does not fit: over flash (1,047 kB of 524 kB)." in sentences
     assert sentences[-1].startswith("No unit-sparse plan")
@@ -162,6 +165,18 @@ def test_structures_are_listed_best_first_and_missing_ones_last(results):
     results["picks"] = [pick for pick in results["picks"] if pick["structure"] != "block"]
     last = verdict.structure_rows(results)[-1]
     assert (last.structure, last.pick) == ("block", None)
+
+
+def test_mixed_plans_have_a_row_of_their_own_and_leave_the_structures_to_pure_ones(results):
+    knee = pick_named(results, "knee")
+    knee["plan"]["layers"]["fc_1"] |= {"structure": "weight", "block": None}
+    rows = {row.structure: row.pick["name"] for row in verdict.structure_rows(results)}
+    assert rows == {"block": "fastest", "weight": "smallest", "unit": "unit", "mixed": "knee"}
+    results["picks"] = [pick for pick in results["picks"] if pick["name"] != "fastest"]
+    rows = {row.structure: row.pick["name"] for row in verdict.structure_rows(results)}
+    assert rows["block"] == rows["mixed"] == "knee"
+    told = verdict.supporting_sentences(results)
+    assert len(told) == len(set(told))
 
 
 @pytest.mark.parametrize(

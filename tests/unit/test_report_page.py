@@ -127,7 +127,7 @@ def test_nothing_is_fetched_from_anywhere():
 def test_the_conclusions_stand_in_the_text_without_scripts():
     text = text_of(render_page(build_results()))
     for words in (
-        "block 1×16 at 50 to 80 % with int8 is fastest",
+        "block 1×16 at 50 to 80 % with int8 is the fastest pick",
         "4 of 5 picks keep flash, SRAM and deadline",
         "+7.40 dB",
         "+3.30 dB",

@@ -16,6 +16,7 @@ from npuexplore.search.space import (
     plan_keys,
     plans_from,
     random_choices,
+    single_structure,
     space_for,
     uniform_choices,
 )
@@ -129,6 +130,18 @@ def test_the_structure_of_a_plan_is_that_of_most_of_its_sparse_weights():
     }
     rows = np.array([choice_row(space, params | sparse), choice_row(space, params)])
     assert dominant_structures(plans_from(space, rows), NETWORK) == ["unit", "dense"]
+
+
+def test_a_plan_is_of_one_structure_or_mixed():
+    space = space_for(SpaceSpec(), NETWORK)
+    rows = random_choices(space, np.random.default_rng(8), 300)
+    plans = plans_from(space, rows)
+    expected = [len(set(row[row > 0])) <= 1 for row in plans.structure]
+    assert single_structure(plans).tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+    for structure in ("weight", "block", "unit"):
+        part = only_structure(space, structure)
+        assert single_structure(plans_from(part, random_choices(part, np.random.default_rng(9), 50))).all()
 
 
 @pytest.mark.parametrize(
