@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from npuexplore.compression.plan import PlanBatch
 from npuexplore.errors import BadInput
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation
-from npuexplore.search.journal import Trial, open_journal, store_trials, stored_trials
+from npuexplore.search.journal import Journal, Trial, open_journal, store_trials, stored_trials
 from npuexplore.search.pareto import feasible_front, hypervolume_frac
 from npuexplore.search.seeds import screened_plans, uniform_plans
 from npuexplore.search.space import (
@@ -34,9 +33,6 @@ from npuexplore.search.space import (
 from npuexplore.search.spec import SearchSpec
 from npuexplore.search.suggest import distributions, propose, select_parents
 from npuexplore.units import FloatArray
-
-if TYPE_CHECKING:
-    import optuna
 
 SCHEME = "npuexplore.search/1"
 """Changes whenever equal inputs would give other trials."""
@@ -94,7 +90,7 @@ class _Search:
     spec: SearchSpec
     evaluate: Evaluate
     seed: int
-    study: optuna.Study
+    journal: Journal
     stored: Mapping[tuple[str, int], list[Trial]]
     """What the journal held on opening, by island and generation."""
     on_trials: Callable[[int, int], None] | None
@@ -124,11 +120,11 @@ def run_search(
     EnvironmentLacking when it cannot be written.
     """
     fingerprint = _fingerprint(space, spec, seed, context)
-    with open_journal(journal, directions=len(spec.objectives), fingerprint=fingerprint) as study:
+    with open_journal(journal, directions=len(spec.objectives), fingerprint=fingerprint) as opened:
         stored: dict[tuple[str, int], list[Trial]] = {}
-        for trial in stored_trials(study):
+        for trial in stored_trials(opened.study):
             stored.setdefault((trial.island, trial.generation), []).append(trial)
-        search = _Search(space, spec, evaluate, seed, study, stored, on_trials)
+        search = _Search(space, spec, evaluate, seed, opened, stored, on_trials)
         for island in _islands(space, spec):
             _run_island(island, search)
     return _result(search.finished, space, spec)
@@ -244,7 +240,7 @@ def _evaluate(
         for index, each in enumerate(params)
     ]
     store_trials(
-        search.study,
+        search.journal,
         trials,
         distributions=distributions(search.space),
         constraint_names=[constraint.name for constraint in evaluation.constraints],

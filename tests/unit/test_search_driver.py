@@ -1,6 +1,8 @@
+import errno
 import fcntl
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -122,6 +124,26 @@ def test_a_search_killed_at_work_goes_on_to_the_same_result(whole, tmp_path):
     assert 33 < len(before) < 120
     assert same(result, search(journal))
     assert trial_lines(journal)[: len(before)] == before
+
+
+def test_a_full_disk_is_said_and_the_search_goes_on_when_there_is_room(whole, tmp_path, monkeypatch):
+    result, _ = whole
+    room = 40_000
+
+    def filling(descriptor, data):
+        nonlocal room
+        if room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = write(descriptor, bytes(data)[:room])
+        room -= taken
+        return taken
+
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", filling)
+        with pytest.raises(EnvironmentLacking, match=r"No space left on device.*trials are kept"):
+            search(tmp_path / "full.log")
+    assert same(result, search(tmp_path / "full.log"))
 
 
 def test_tpe_drives_a_search_that_resumes_too(tmp_path):
