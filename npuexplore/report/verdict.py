@@ -69,8 +69,9 @@ def structure_rows(results: Record) -> list[StructureRow]:
     for structure in ("weight", "block", "unit"):
         main = [pick for pick in picks if pick["structure"] == structure]
         rows.append(_row(structure, [pick for pick in main if pick not in mixed] or main, results))
-    if mixed:
-        rows.append(_row(MIXED, mixed, results))
+    row = _row(MIXED, mixed, results)
+    if row.pick is not None and all(row.pick is not other.pick for other in rows):
+        rows.append(row)
     return sorted(rows, key=_structure_order)
 
 
