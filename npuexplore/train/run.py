@@ -74,8 +74,11 @@ class Run:
 
 
 def fresh_run(params: Mapping[str, Mapping[str, FloatArray]], network: Network) -> Run:
-    """A run before its first step, on copies of `params`."""
-    start = copy_params(params)
+    """A run before its first step, on copies of `params`.
+
+    Its arrays come in one order whatever that of `params`: sums over them depend on it in the last bit.
+    """
+    start = copy_params({layer.name: dict(sorted(params[layer.name].items())) for layer in network.layers})
     mean, square = ({name: np.zeros_like(array) for name, array in trained(start).items()} for _ in range(2))
     return Run(0, start, mean, square, [], workspaces=_workspaces(network))
 
@@ -83,7 +86,8 @@ def fresh_run(params: Mapping[str, Mapping[str, FloatArray]], network: Network) 
 def continued_run(state: FitState, params: Mapping[str, Mapping[str, FloatArray]], network: Network) -> Run:
     """The run that `state` was taken of; BadInput when it was not one of parameters like `params`."""
     expected = fresh_run(params, network)
-    for name, array in expected.state().arrays.items():
+    order = expected.state().arrays
+    for name, array in order.items():
         found = state.arrays.get(name)
         if found is None or (found.shape != array.shape and name != "losses"):
             got = "nothing" if found is None else f"shape {found.shape}"
@@ -92,12 +96,13 @@ def continued_run(state: FitState, params: Mapping[str, Mapping[str, FloatArray]
                 "remove the state to start over"
             )
     masks = unflatten(state.arrays, "masks/")
+    ordered = {name: state.arrays[name] for name in order}
     return Run(
         state.step,
-        copy_params(unflatten(state.arrays, "params/")),
-        flatten(copy_params(unflatten(state.arrays, "adam_m/"))),
-        flatten(copy_params(unflatten(state.arrays, "adam_v/"))),
-        [float(loss) for loss in state.arrays["losses"]],
+        copy_params(unflatten(ordered, "params/")),
+        flatten(copy_params(unflatten(ordered, "adam_m/"))),
+        flatten(copy_params(unflatten(ordered, "adam_v/"))),
+        [float(loss) for loss in ordered["losses"]],
         {layer: {name: mask != 0 for name, mask in entry.items()} for layer, entry in masks.items()} or None,
         expected.workspaces,
     )

@@ -113,6 +113,17 @@ def test_a_killed_run_continues_bit_by_bit(plan, killed_after, tmp_path):
         assert same(resumed.masks, whole.masks)
 
 
+def test_a_continued_run_keeps_its_arrays_in_the_order_of_the_parameters():
+    states = []
+    whole = run(6, on_checkpoint=states.append)
+    shuffled = FitState(4, dict(sorted(states[0].arrays.items())))
+    again = run(6, state=shuffled)
+    assert list(again.params) == list(whole.params)
+    assert [list(entry) for entry in again.params.values()] == [
+        list(entry) for entry in whole.params.values()
+    ]
+
+
 def test_a_finished_state_gives_the_result_without_another_step():
     states = []
     whole = run(6, plan=PLAN, on_checkpoint=states.append)
