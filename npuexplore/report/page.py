@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from npuexplore.report import drawing, figures, numbers
-from npuexplore.report.html import Content, Html, element, script_json
-from npuexplore.report.tables import (
-    Table,
-    facts_table,
-    layers_table,
-    limits_table,
-    picks_table,
-    quality_table,
-    sources_table,
-    structures_table,
-    table_html,
-)
-from npuexplore.report.verdict import headline, improvement_db, recommended_pick, supporting_sentences
-from npuexplore.report.words import (
-    Record,
-    achieved_loss_db,
-    fits_all,
-    limits_of,
-    loss_db,
-    loss_words,
-    network_name,
-    part_name,
-    plan_words,
-)
+from npuexplore.report import sections
+from npuexplore.report.html import Html, element
+from npuexplore.report.words import network_name, part_name
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """Nothing is fetched from anywhere: the page is whole."""
-
-SIGNIFICANT_DIGITS = 6
-
-OBJECTIVE_WORDS = {
-    "latency_ms": "time",
-    "cycles": "cycles",
-    "flash_bytes": "flash",
-    "sram_bytes": "SRAM",
-    "energy_uj": "energy",
-    "average_power_mw": "power",
-    "quality_loss_db": "loss of quality",
-}
-
-MARKS = {"dot": "●", "ring": "○", "diamond": "◆", "diamond-open": "◇", "star": "★"}
-"""How the marks of a figure look in its key."""
 
 
 def render_page(results: Mapping[str, Any]) -> str:
@@ -60,16 +22,16 @@ def render_page(results: Mapping[str, Any]) -> str:
     """
     study = results["study"]
     title = f"{study['name']}: {network_name(results)} on {part_name(results)}"
-    sections = [
-        _opening(results, title),
-        _fitting(results),
-        _front(results),
-        _picks(results),
-        _quality(results),
-        _layers(results),
-        _sensitivity(results),
-        _assumptions(results),
-        _making(results),
+    content = [
+        sections.opening(results, title),
+        sections.fitting(results),
+        sections.front(results),
+        sections.picks(results),
+        sections.quality(results),
+        sections.layers(results),
+        sections.sensitivity(results),
+        sections.assumptions(results),
+        sections.making(results),
     ]
     head = element(
         "head",
@@ -81,7 +43,7 @@ def render_page(results: Mapping[str, Any]) -> str:
         element("style", Html(_asset("page.css"))),
     )
     scripts = [element("script", Html(_plotly_bundle())), element("script", Html(_asset("page.js")))]
-    body = element("body", element("main", sections), scripts)
+    body = element("body", element("main", content), scripts)
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
@@ -94,309 +56,3 @@ def _plotly_bundle() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
-
-
-def _section(identity: str, title: str, *content: Content) -> Html:
-    return element("section", element("h2", title), *content, id=identity)
-
-
-def _figure(
-    identity: str, description: str, spec: Mapping[str, Any], *, key: Sequence[tuple[str, str, str]]
-) -> Html:
-    """A place for a figure, its data, and what to read where scripts are off."""
-    place = element(
-        "div",
-        element("noscript", "This figure needs scripts; the tables hold its numbers."),
-        class_="plot",
-        data_figure=f"figure-{identity}",
-        role="img",
-        aria_label=description,
-        style=f"min-height:{spec['layout']['height']}px",
-    )
-    caption = element("figcaption", description)
-    marks = [
-        element("span", element("i", MARKS[mark], style=f"color:{colour}"), " ", words)
-        for mark, colour, words in key
-    ]
-    data = script_json(f"figure-{identity}", _rounded(spec))
-    return element("figure", element("p", marks, class_="key"), place, data, caption)
-
-
-def _rounded(value: Any) -> Any:
-    """Numbers to six significant digits: enough to draw, small, and the same everywhere."""
-    if isinstance(value, float):
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value
-
-
-def _opening(results: Record, title: str) -> Html:
-    study = results["study"]
-    best = recommended_pick(results)
-    return element(
-        "header",
-        element("p", "npuexplore study", class_="kicker"),
-        element("h1", title),
-        element("p", headline(results), class_="verdict"),
-        element("p", str(study["description"]), class_="about") if study.get("description") else "",
-        _tiles(results, best) if best else "",
-        element("ul", [element("li", sentence) for sentence in supporting_sentences(results)]),
-        table_html(structures_table(results)) if results["picks"] else "",
-    )
-
-
-def _tiles(results: Record, best: Record) -> Html:
-    estimates, dense, limits = best["estimates"], results["baseline"]["estimates"], limits_of(results)
-    quality = (best.get("achieved") or {}).get("quality") or {}
-    tiles = [
-        (
-            "time per frame",
-            numbers.milliseconds(estimates["latency_ms"]),
-            _of(numbers.milliseconds, limits.get("latency_ms")),
-        ),
-        (
-            "flash",
-            numbers.kilobytes(estimates["flash_bytes"]),
-            _of(numbers.kilobytes, limits.get("flash_bytes")),
-        ),
-        (
-            "SRAM",
-            numbers.kilobytes(estimates["sram_bytes"]),
-            _of(numbers.kilobytes, limits.get("sram_bytes")),
-        ),
-        ("SI-SDR gain", numbers.gain(improvement_db(quality, "si_sdr")), "unseen voice and noise"),
-        (
-            "SI-SDR lost",
-            numbers.decibels(loss_db(best)),
-            "predicted" if achieved_loss_db(best) is None else "against the float baseline",
-        ),
-    ]
-    if estimates.get("average_power_mw") is not None:
-        was = f"dense {numbers.milliwatts(dense.get('average_power_mw'))}"
-        tiles.append(("average power", numbers.milliwatts(estimates["average_power_mw"]), was))
-    return element(
-        "div",
-        [
-            element(
-                "div",
-                element("span", name, class_="name"),
-                element("strong", value),
-                element("span", note, class_="note"),
-                class_="tile",
-            )
-            for name, value, note in tiles
-        ],
-        class_="tiles",
-        role="group",
-        aria_label=f"Pick {best['name']}",
-    )
-
-
-def _of(form: Any, limit: float | None) -> str:
-    return f"of {form(limit)}" if limit else "limit unknown"
-
-
-def _fitting(results: Record) -> Html:
-    names = [pick["name"] for pick in results["picks"] if fits_all(pick)]
-    words = f"{len(names)} of {len(results['picks'])} picks keep flash, SRAM and deadline"
-    note = (
-        "Flash counts weights, tables and code; SRAM counts state, activations and buffers; "
-        "time is that of the worst frame."
-    )
-    return _section(
-        "fits",
-        "What fits",
-        element("p", f"{words}. {note}"),
-        table_html(limits_table(results), class_="bars"),
-    )
-
-
-def _front(results: Record) -> Html:
-    engine = results["engine"]
-    kept = sum(1 for point in results["front"] if point["feasible"])
-    words = (
-        f"{numbers.count(engine.get('trials'))} plans were searched with {engine.get('name', 'the engine')} "
-        f"({engine.get('sampler', 'default')}), "
-        f"{numbers.count(engine.get('feasible_trials'))} kept every limit, {kept} of those are on the front: "
-        "no other plan is better in every objective "
-        f"({', '.join(OBJECTIVE_WORDS.get(name, name) for name in results['objectives'])})."
-    )
-    drawn = [
-        _figure(
-            f"front-{quantity}",
-            description,
-            drawing.draw_front(
-                quantity,
-                figures.front_points(results, quantity),
-                figures.pick_points(results, quantity),
-                baseline=(
-                    results["baseline"]["estimates"][quantity] * figures.COST_SCALES[quantity],
-                    0.0,
-                ),
-                limits=figures.front_limits(results, quantity),
-            ),
-            key=drawing.front_key(figures.front_points(results, quantity)),
-        )
-        for quantity, description in (
-            ("latency_ms", "Time per frame against loss of quality. Lower left is better."),
-            ("flash_bytes", "Flash against loss of quality, the same plans."),
-        )
-    ]
-    legend = (
-        "Open diamonds are the picks as predicted, filled ones as achieved after retraining. "
-        "A plan's colour is the structure of most of its weights; crosses break a limit."
-    )
-    return _section("front", "The front", element("p", words, " ", legend), drawn)
-
-
-def _picks(results: Record) -> Html:
-    pairs = figures.loss_pairs(results)
-    correlation = (results.get("agreement") or {}).get("quality_rank_correlation")
-    words = (
-        "Predictions come from one-shot compression, layer by layer, "
-        "and from what retraining is expected to recover."
-    )
-    if correlation is not None:
-        words += f" Rank correlation of predicted and achieved loss over the picks: {correlation:.2f}."
-    figure = (
-        _figure(
-            "losses",
-            "Predicted (open) and achieved (filled) loss of each pick. Left is better.",
-            drawing.draw_losses(pairs, limit_db=limits_of(results).get("quality_loss_db")),
-            key=[("ring", "var(--ink)", "predicted"), ("dot", "var(--ink)", "achieved")],
-        )
-        if pairs
-        else element("p", "No pick has been retrained yet.")
-    )
-    reasons = element(
-        "dl",
-        [
-            [element("dt", pick["name"]), element("dd", plan_words(pick["plan"]), ". ", pick["why"])]
-            for pick in results["picks"]
-        ],
-    )
-    return _section(
-        "picks",
-        "Picks: predicted and achieved",
-        element("p", words),
-        table_html(picks_table(results)),
-        figure,
-        reasons,
-    )
-
-
-def _quality(results: Record) -> Html:
-    sets = [name for name in ("unseen", "pairs") if name in results["evaluations"]]
-    sets += [name for name in results["evaluations"] if name not in sets]
-    tables = [quality_table(results, name) for name in sets]
-    note = (
-        "SDR allows a 512-tap filter (BSSEval v3), SI-SDR only a change of scale; a gain is out minus in. "
-        "Loss of quality is the SI-SDR gain of the float baseline minus that of the pick, on the set unseen."
-    )
-    if "pairs" not in results["evaluations"]:
-        note += " No recorded clean and noisy pairs were given, so there is no set of pairs."
-    return _section(
-        "quality", "Quality", element("p", note), [table_html(table) for table in tables if table.rows]
-    )
-
-
-def _layers(results: Record) -> Html:
-    times = figures.time_by_layer(results)
-    content: list[Content] = []
-    if times["networks"]:
-        spec = drawing.draw_times(times["networks"], times["layers"], times["ms"])
-        key = drawing.layer_key(times["layers"])
-        content.append(_figure("times", "Where the time of a frame goes.", spec, key=key))
-    best = recommended_pick(results)
-    content += [_layer_details(pick["name"], pick, is_open=pick is best) for pick in results["picks"]]
-    if results["baseline"].get("layers"):
-        content.append(_layer_details("dense baseline", results["baseline"], is_open=False))
-    return _section("layers", "Layer by layer", content)
-
-
-def _layer_details(name: str, record: Record, *, is_open: bool) -> Html:
-    if not record.get("layers"):
-        return Html("")
-    loss = achieved_loss_db(record)
-    note = "" if loss is None else f", {loss_words(loss)}"
-    summary = f"{name}: {numbers.milliseconds(record['estimates']['latency_ms'])}{note}"
-    return element(
-        "details",
-        element("summary", summary),
-        table_html(layers_table(name, record)),
-        open="" if is_open else None,
-    )
-
-
-def _sensitivity(results: Record) -> Html | str:
-    curves = figures.sensitivity_curves(results)
-    if not curves:
-        return ""
-    top = max(max(y) for layers in curves.values() for _, y in layers.values())
-    measured = [layer for layers in curves.values() for layer in layers]
-    order = list(dict.fromkeys([*figures.time_by_layer(results)["layers"], *measured]))
-    drawn = [
-        element(
-            "div",
-            element("h3", name),
-            _figure(
-                f"sensitivity-{index}",
-                f"One-shot loss under {name} sparsity, by layer (int8).",
-                drawing.draw_sensitivity(layers, order=order, top_db=max(top, 0.1)),
-                key=[mark for mark in drawing.layer_key(order) if mark[2] in layers],
-            ),
-        )
-        for index, (name, layers) in enumerate(curves.items())
-    ]
-    note = (
-        "Each layer of the trained baseline was compressed alone, without retraining, on calibration audio. "
-        "A steep curve marks a layer that the search treats gently."
-    )
-    return _section("sensitivity", "Sensitivity", element("p", note), element("div", drawn, class_="facets"))
-
-
-def _assumptions(results: Record) -> Html:
-    assumptions = results.get("assumptions") or results["baseline"].get("assumptions") or []
-    sources = sources_table(results)
-    content: list[Content] = (
-        [element("ul", [element("li", str(each)) for each in assumptions])] if assumptions else []
-    )
-    if sources.rows:
-        content.append(table_html(sources, class_="prose"))
-    if results["baseline"]["estimates"].get("energy_uj") is None:
-        content.append(
-            element("p", "Energy and power are unknown: the profile has no sourced figures for them.")
-        )
-    return _section("assumptions", "Assumptions and sources", content or element("p", "None were recorded."))
-
-
-def _making(results: Record) -> Html:
-    study, engine = results["study"], results["engine"]
-    data = " --data DIR" if study.get("data") == "recorded" else ""
-    command = f"npuexplore study run {study['name']}{data}"
-    facts = [
-        ("seeds", _plain(results.get("seeds", study.get("seed")))),
-        ("data", _plain(results.get("data", study.get("data")))),
-        ("baseline", f"{numbers.count(results['baseline'].get('steps'))} training steps"),
-        ("front", f"SHA-256 {engine.get('front_sha256', 'not recorded')}"),
-        ("hypervolume", _plain(engine.get("hypervolume_frac"))),
-        *((name, _plain(value)) for name, value in (results.get("environment") or {}).items()),
-    ]
-    table: Table = facts_table("Environment", facts)
-    return _section(
-        "making",
-        "How to make this again",
-        element("pre", element("code", command)),
-        table_html(table, class_="prose"),
-    )
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "not recorded"
-    if isinstance(value, float):
-        return numbers.significant(value, digits=4)
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
