@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from npuexplore import __version__
 from npuexplore.cli import audio, costs, data, profiles, stages, study
-from npuexplore.errors import EnvironmentLacking, NpuexploreError
+from npuexplore.errors import EnvironmentLacking, NpuexploreError, UsageError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+
+TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Parent of all that typer says of a command line; its module differs between versions of typer."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,23 +53,53 @@ def options(
 
 def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code."""
+    _open_closed_streams()
     try:
-        app()
+        _run(sys.argv[1:])
+        sys.stdout.flush()
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except TyperUsageError as error:
+        _refuse(error)
     except NpuexploreError as error:
-        sys.stderr.write(f"npuexplore: {error}\n")
-        sys.exit(error.exit_code)
+        _leave(str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(
-            f"npuexplore: {where}{error.strerror or error}; check the path, its rights and the disk\n"
-        )
-        sys.exit(EnvironmentLacking.exit_code)
+        problem = f"{where}{error.strerror or error}; check the path, its rights and the disk"
+        _leave(problem, EnvironmentLacking.exit_code)
     except MemoryError:
-        sys.stderr.write("npuexplore: not enough memory; close other programs or use --workers 1\n")
-        sys.exit(EnvironmentLacking.exit_code)
+        _leave("not enough memory; close other programs or use --workers 1", EnvironmentLacking.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("npuexplore: interrupted; the same command goes on where it stopped\n")
-        sys.exit(INTERRUPTED)
+        _leave("interrupted; the same command goes on where it stopped", INTERRUPTED)
+
+
+def _run(arguments: list[str]) -> None:
+    """Parses and calls a verb; what goes wrong is raised, not printed."""
+    command = typer.main.get_command(app)
+    with command.make_context("npuexplore", arguments) as context:
+        command.invoke(context)
+
+
+def _open_closed_streams() -> None:
+    """Without this, printing into a stream that the shell closed (`>&-`) is an AttributeError."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _refuse(error: Any) -> NoReturn:
+    """What typer found wrong with the command line, in one sentence; the help where nothing was given."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(UsageError.exit_code)
+    problem = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx else "npuexplore"
+    _leave(f"{problem}; see `{command} --help`", UsageError.exit_code)
+
+
+def _leave(sentence: str, exit_code: int) -> NoReturn:
+    sys.stderr.write(f"npuexplore: {sentence}\n")
+    sys.exit(exit_code)

@@ -39,7 +39,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(escape(column), justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    with console.capture() as drawn:
+        console.print(table)
+    sys.stdout.write(drawn.get())
 
 
 @contextmanager

@@ -46,11 +46,12 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Finished 
 
 
 def _run_until(stage: str, study: str, data: Path | None, name: str | None, runs: Path, workers: int) -> Path:
+    from npuexplore.pipeline.problem import load_problem
     from npuexplore.pipeline.study import Request, run_study
-    from npuexplore.pipeline.study_file import load_study, run_name
+    from npuexplore.pipeline.study_file import run_name
 
-    document, _ = load_study(study)
-    folder = runs / run_name(name or document.name)
-    request = Request(study=document, folder=folder, data=data, workers=workers, until=stage)
+    problem = load_problem(study)
+    folder = runs / run_name(problem.study.name if name is None else name)
+    request = Request(problem=problem, folder=folder, data=data, workers=workers, until=stage)
     with progress_bars() as tell:
         return run_study(request, tell=tell).folder

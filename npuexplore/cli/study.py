@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from npuexplore.cli.console import DEFAULT_RUNS, Json, Runs, note, print_json, print_table, progress_bars
+
+if TYPE_CHECKING:
+    from npuexplore.pipeline.run_directory import RunDirectory
 
 app = typer.Typer(no_args_is_help=True, help="Run a study, look at one, go on with one.")
 
@@ -28,15 +31,16 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Search, retrain the picks, write report.html and results.json; resumes a stopped run."""
+    from npuexplore.pipeline.problem import load_problem
     from npuexplore.pipeline.study import Request, run_study
-    from npuexplore.pipeline.study_file import load_study, run_name
+    from npuexplore.pipeline.study_file import run_name
 
-    document, _ = load_study(study)
-    folder = runs / run_name(name or document.name)
-    request = Request(study=document, folder=folder, data=data, fresh=fresh, workers=workers)
+    problem = load_problem(study)
+    folder = runs / run_name(problem.study.name if name is None else name)
+    request = Request(problem=problem, folder=folder, data=data, fresh=fresh, workers=workers)
     with progress_bars() as tell:
         finished = run_study(request, tell=tell)
-    _show_results(finished.folder, as_json=as_json)
+    _show_results(finished, as_json=as_json)
 
 
 @app.command("resume")
@@ -52,7 +56,7 @@ def resume(
 
     with progress_bars() as tell:
         finished = run_study(request_of(folder, data=data, workers=workers), tell=tell)
-    _show_results(finished.folder, as_json=as_json)
+    _show_results(finished, as_json=as_json)
 
 
 @app.command("status")
@@ -71,36 +75,29 @@ def status(
         print_table(f"{document['study']} in {folder}", ["stage", "state"], rows)
 
 
-def _show_results(folder: Path, *, as_json: bool) -> None:
-    import json
+def _show_results(run: RunDirectory, *, as_json: bool) -> None:
+    from npuexplore.pipeline.redraw import read_results
 
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = read_results(run)
     if as_json:
         print_json(results)
         return
-    rows = [_row("baseline (float)", results["baseline"], results)]
-    rows += [
-        _row(pick["name"], {**pick, "quality": pick["achieved"]["quality"]}, results)
-        for pick in results["picks"]
-    ]
+    rows = [_row("baseline (float)", results["baseline"]["estimates"], results["baseline"]["quality"])]
+    for pick in results["picks"]:
+        losses = (pick["achieved"]["quality_loss_db"], pick["predicted"]["quality_loss_db"])
+        rows.append(_row(pick["name"], pick["estimates"], pick["achieved"]["quality"], *losses))
     columns = ["network", "latency ms", "flash kB", "SDR gain dB", "SI-SDR gain dB", "loss dB", "predicted"]
     print_table(f"{results['study']['name']} on {results['profile']['name']}", columns, rows)
-    note(f"Report: {folder / 'report.html'}")
-    note(f"Results: {folder / 'results.json'}")
+    note(f"Report: {run.report}")
+    note(f"Results: {run.results}")
 
 
-def _row(name: str, entry: dict[str, object], results: dict[str, object]) -> list[str]:
-    del results
-    estimates, quality = entry["estimates"], entry["quality"]
-    assert isinstance(estimates, dict)
-    assert isinstance(quality, dict)
-    achieved, predicted = entry.get("achieved"), entry.get("predicted")
+def _row(name: str, estimates: dict[str, Any], quality: dict[str, Any], *losses_db: float) -> list[str]:
     return [
         name,
         f"{estimates['latency_ms']:.2f}",
         f"{estimates['flash_bytes'] / 1000:.1f}",
         f"{quality['unseen']['sdr_improvement_db']:+.2f}",
         f"{quality['unseen']['si_sdr_improvement_db']:+.2f}",
-        f"{achieved['quality_loss_db']:.2f}" if isinstance(achieved, dict) else "",
-        f"{predicted['quality_loss_db']:.2f}" if isinstance(predicted, dict) else "",
+        *(f"{loss_db:.2f}" for loss_db in losses_db),
     ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
 from npuexplore.audio.augment import Augmentation
+from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.audio.mixtures import fixed_mixtures
 from npuexplore.audio.pool import segment_pair
 from npuexplore.audio.sources import Corpus, Pair, Split, load_corpus, require_training
@@ -28,7 +30,10 @@ CHUNK_SEGMENTS = 25
 
 
 def data_document(study: StudyFile, folder: Path | None) -> dict[str, Any]:
-    """What identifies the data of a run: kind, and names and sizes of the sound files. Raises BadInput."""
+    """What identifies the data of a run: names and sizes of the sound files, and their manifest.
+
+    Raises UsageError when the study needs a folder and has none, BadInput when there is no such folder.
+    """
     if folder is None:
         if study.data == "recorded":
             raise UsageError(
@@ -39,7 +44,10 @@ def data_document(study: StudyFile, folder: Path | None) -> dict[str, Any]:
     if not folder.is_dir():
         raise BadInput(f"--data {folder}: no such folder; give one with speech/ and noise/")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    listing = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files]
+    listing: list[Any] = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files]
+    manifest = folder / MANIFEST_NAME
+    if manifest.is_file():
+        listing.append(hashlib.sha256(manifest.read_bytes()).hexdigest())
     return {"kind": "recorded", "files": len(files), "sha256": digest(listing)}
 
 
@@ -49,7 +57,9 @@ def gather(study: StudyFile, network: Network, folder: Path | None, *, on_progre
     if folder is None:
         from npuexplore.audio.demo import demo_corpus
 
-        corpus = demo_corpus(rate_hz=rate_hz, seed=study.seed, on_progress=on_progress)
+        corpus = demo_corpus(
+            rate_hz=rate_hz, seed=study.seed, train_minutes=study.demo_minutes, on_progress=on_progress
+        )
     else:
         corpus = load_corpus(folder, rate_hz=rate_hz, split=study.split, on_progress=on_progress)
     return require_training(corpus)
@@ -163,13 +173,25 @@ def _reserve(path: Path, shape: tuple[int, int]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         array = open_memmap(path, mode="w+", dtype=np.int16, shape=shape)
         with path.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, array.offset + array.nbytes)
+            _allocate(stream, start_bytes=array.offset, count_bytes=array.nbytes)
     except OSError as error:
+        shutil.rmtree(path.parent, ignore_errors=True)
         megabytes = 2 * shape[0] * shape[1] * 2 / 1e6
         raise EnvironmentLacking(
             f"{path.parent}: the prepared segments need {megabytes:.0f} MB there ({error.strerror}); "
             "free room, choose another --runs, or lower mixtures.pool_segments"
         ) from None
+
+
+def _allocate(stream: BinaryIO, *, start_bytes: int, count_bytes: int) -> None:
+    """Gives a file its blocks on disk; where the system has no call for that, by writing zeros."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), start_bytes, count_bytes)
+        return
+    zeros = bytes(1 << 20)
+    stream.seek(start_bytes)
+    for left in range(count_bytes, 0, -len(zeros)):
+        stream.write(zeros[:left])
 
 
 def _make_segments(part: _Part, send: Send) -> None:

@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import CompressionPlan, PlanBatch
 from npuexplore.cost.estimate import estimate
-from npuexplore.hardware.profile import HardwareProfile
-from npuexplore.pipeline.study_file import StudyFile
+from npuexplore.errors import LimitsNotMet
+from npuexplore.pipeline.problem import Problem
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation, violations_of
 from npuexplore.search.spec import refuse_unknown_objectives
 from npuexplore.units import FloatArray
-from npuexplore.workload.network import Network
 
 QualityLoss = Callable[[PlanBatch], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A study's part, network and rules."""
-
-    study: StudyFile
-    profile: HardwareProfile
-    network: Network
-
-
 def constraints_of(problem: Problem, *, with_quality: bool) -> tuple[Constraint, ...]:
-    """Upper limits: what is left of flash and SRAM, the share of the deadline, the loss of quality."""
+    """Upper limits: what is left of flash and SRAM, the share of the deadline, the loss of quality.
+
+    Raises LimitsNotMet when nothing is left of a memory.
+    """
     profile, limits = problem.profile, problem.study.limits
     mode = profile.memory_modes[problem.study.memory_mode or profile.default_memory_mode]
-    flash_bytes = profile.memories[mode.storage].capacity_bytes - limits.reserved_flash_bytes
-    sram_bytes = profile.memories[mode.activations].capacity_bytes - limits.reserved_sram_bytes
-    deadline_ms = problem.network.frame_clock.frame_deadline_ms * limits.deadline_share_frac
     found = [
-        Constraint("flash_bytes", float(max(flash_bytes, 1))),
-        Constraint("sram_bytes", float(max(sram_bytes, 1))),
-        Constraint("latency_ms", deadline_ms),
+        _what_is_left(problem, "flash_bytes", mode.storage, limits.reserved_flash_bytes),
+        _what_is_left(problem, "sram_bytes", mode.activations, limits.reserved_sram_bytes),
+        Constraint("latency_ms", problem.network.frame_clock.frame_deadline_ms * limits.deadline_share_frac),
     ]
     if with_quality:
         found.append(Constraint("quality_loss_db", limits.quality_loss_db))
     return tuple(found)
+
+
+def _what_is_left(problem: Problem, name: str, memory: str, reserved_bytes: int) -> Constraint:
+    capacity_bytes = problem.profile.memories[memory].capacity_bytes
+    if reserved_bytes >= capacity_bytes:
+        raise LimitsNotMet(
+            f"study {problem.study.name}: limits.reserved_{name}: got {reserved_bytes}, which is all of "
+            f"{memory} on {problem.profile.name} ({capacity_bytes} bytes); reserve less"
+        )
+    return Constraint(name, float(capacity_bytes - reserved_bytes))
 
 
 def evaluator(problem: Problem, quality_loss: QualityLoss | None) -> Evaluate:

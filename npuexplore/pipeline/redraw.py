@@ -1,9 +1,10 @@
-"""Drawing a report again from the results that lie in a run directory."""
+"""Reading the results that lie in a run directory, and drawing their report again."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from npuexplore.documents.atomic import write_text
 from npuexplore.errors import BadInput
@@ -12,21 +13,35 @@ from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.report.page import render_page
 
 
-def redraw(folder: Path) -> Path:
-    """Writes report.html of a finished run; returns its path. Raises BadInput without usable results."""
-    run = RunDirectory(folder)
+def read_results(run: RunDirectory) -> dict[str, Any]:
+    """`results.json` of a finished run. Raises BadInput without usable results."""
     try:
         results = json.loads(run.results.read_text(encoding="utf-8"))
         if results["schema"] != RESULTS_SCHEMA:
             raise ValueError
-        page = render_page(results)
+        return dict(results)
     except FileNotFoundError:
         raise BadInput(
-            f"{run.results}: not there; finish the run with `npuexplore study resume {folder}`"
+            f"{run.results}: not there; finish the run with `npuexplore study resume {run.folder}`"
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise BadInput(
-            f"{run.results}: not results of this version ({RESULTS_SCHEMA}); run the study again"
-        ) from None
+        raise _unusable(run) from None
+
+
+def redraw(folder: Path) -> Path:
+    """Writes report.html of a finished run; returns its path. Raises BadInput without usable results."""
+    run = RunDirectory(folder)
+    results = read_results(run)
+    try:
+        page = render_page(results)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+        raise _unusable(run) from None
     write_text(run.report, page)
     return run.report
+
+
+def _unusable(run: RunDirectory) -> BadInput:
+    return BadInput(
+        f"{run.results}: not results of this version ({RESULTS_SCHEMA}); "
+        "remove the file and run the study again"
+    )

@@ -18,7 +18,8 @@ from npuexplore.cost.document import estimate_document
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.stored import stored_weight_bytes
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
-from npuexplore.pipeline.objectives import Problem, constraints_of
+from npuexplore.pipeline.objectives import constraints_of
+from npuexplore.pipeline.problem import Problem
 from npuexplore.pipeline.quality import SensitivityModel, fitted_recovery_frac
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.search.driver import SearchResult

@@ -5,17 +5,19 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from npuexplore.documents.atomic import write_json
 from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 
 MANIFEST_SCHEMA = "npuexplore.run/1"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -80,50 +82,88 @@ def digest(document: Any) -> str:
 
 @contextmanager
 def sole_writer(run: RunDirectory) -> Iterator[None]:
-    """Holds the run's lock; a second writer gets one sentence. The lock falls with its process."""
+    """Holds the run's lock; a second writer gets one sentence. The lock falls with its process.
+
+    What a killed writer left half-written is removed; so is a run directory in which nothing was begun.
+    """
+    with _locked(run):
+        if run.manifest.exists():
+            for litter in run.folder.rglob(".*.part"):
+                litter.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            if [path.name for path in run.folder.iterdir()] == [LOCK]:
+                (run.folder / LOCK).unlink()
+                run.folder.rmdir()
+
+
+def _locked(run: RunDirectory) -> IO[str]:
+    """The run's lock file, open and locked."""
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
-        stream = (run.folder / ".lock").open("a")
+        stream = (run.folder / LOCK).open("a")
     except OSError as error:
-        raise EnvironmentLacking(
-            f"{run.folder}: the run directory cannot be written ({error.strerror}); name another with --runs"
+        raise _unwritable(run, error) from None
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(stream.fileno()).st_nlink == 0:
+            raise BlockingIOError
+    except BlockingIOError:
+        stream.close()
+        raise UsageError(
+            f"{run.folder}: another process is running this study; wait for it or use --name"
         ) from None
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(
-                f"{run.folder}: another process is running this study; wait for it or use --name"
-            ) from None
-        yield
+    except OSError as error:
+        stream.close()
+        raise _unwritable(run, error) from None
+    return stream
+
+
+def _unwritable(run: RunDirectory, error: OSError) -> EnvironmentLacking:
+    return EnvironmentLacking(
+        f"{run.folder}: the run directory cannot be written ({error.strerror}); name another with --runs"
+    )
+
+
+def is_new(run: RunDirectory) -> bool:
+    """Whether no study has this directory yet. Raises UsageError when other things lie in it."""
+    if run.manifest.exists():
+        return False
+    own = (LOCK, f".{run.manifest.name}.")
+    foreign = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith(own))
+    if foreign:
+        raise UsageError(
+            f"{run.folder}: holds {foreign[0]!r} but no run of a study; choose another --name or --runs"
+        )
+    return True
 
 
 def claim(run: RunDirectory, inputs: Mapping[str, Any], *, fresh: bool) -> None:
     """Makes the directory this study's own, or raises UsageError with what differs.
 
-    inputs : documents that decide the results (study, profile, network, data, version)
+    inputs : documents that decide the results (study, profile, network, data). `fresh` removes what
+    another study, or this one, made there. A folder that holds anything else is never touched.
     """
-    if fresh:
+    if not is_new(run):
+        manifest = read_manifest(run)
+        if not fresh and manifest["sha256"] == digest(inputs):
+            return
+        if not fresh:
+            changed = "; ".join(list(_differences(manifest["inputs"], inputs, ""))[:3])
+            raise UsageError(
+                f"{run.folder}: made with other inputs ({changed}); "
+                "keep both with --name NAME, or start over with --fresh"
+            )
         _empty(run)
-    if not run.manifest.exists():
-        write_json(
-            run.manifest, {"schema": MANIFEST_SCHEMA, "sha256": digest(inputs), "inputs": dict(inputs)}
-        )
-        return
-    manifest = read_manifest(run)
-    if manifest["sha256"] != digest(inputs):
-        changed = "; ".join(list(_differences(manifest["inputs"], inputs, ""))[:3])
-        raise UsageError(
-            f"{run.folder}: made with other inputs ({changed}); "
-            "keep both with --name NAME, or start over with --fresh"
-        )
+    write_json(run.manifest, {"schema": MANIFEST_SCHEMA, "sha256": digest(inputs), "inputs": dict(inputs)})
 
 
 def read_manifest(run: RunDirectory) -> dict[str, Any]:
     """The manifest of a run. Raises BadInput when there is none or it cannot be read."""
     try:
         manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
-        if manifest["schema"] != MANIFEST_SCHEMA or not isinstance(manifest["inputs"], dict):
+        if manifest["schema"] != MANIFEST_SCHEMA or digest(manifest["inputs"]) != manifest["sha256"]:
             raise ValueError
         return dict(manifest)
     except FileNotFoundError:
@@ -133,7 +173,8 @@ def read_manifest(run: RunDirectory) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise BadInput(
-            f"{run.manifest}: not a run manifest; start over with --fresh or --name NAME"
+            f"{run.manifest}: not a whole run manifest of this version; choose another --name, "
+            "or remove the folder and start over"
         ) from None
 
 
@@ -147,9 +188,13 @@ def read_stage(run: RunDirectory, name: str) -> dict[str, Any] | None:
 
 
 def _empty(run: RunDirectory) -> None:
-    for path in [run.cache, run.folder / "picks", run.folder / "training", run.folder / "stages"]:
-        shutil.rmtree(path, ignore_errors=True)
-    for path in [run.manifest, run.baseline, run.journal, run.results, run.report, run.timings]:
+    """Removes what a study makes; the manifest last, so that a kill leaves a run directory."""
+    for path in [run.cache, *(run.folder / name for name in ("picks", "training", "stages"))]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for path in [run.baseline, run.journal, run.results, run.report, run.timings, run.manifest]:
         path.unlink(missing_ok=True)
 
 

@@ -5,38 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from npuexplore.errors import BadInput
+from npuexplore.pipeline.problem import problem_of
 from npuexplore.pipeline.run_directory import RunDirectory, read_manifest, read_stage
 from npuexplore.pipeline.study import Request
-from npuexplore.pipeline.study_file import StudyFile
 
 STATUS_SCHEMA = "npuexplore.status/1"
 
 
 def request_of(folder: Path, *, data: Path | None, workers: int) -> Request:
     """The request that a run directory was started with. Raises BadInput."""
-    manifest = read_manifest(RunDirectory(folder))
-    try:
-        study = StudyFile.model_validate(manifest["inputs"]["study"])
-    except (ValidationError, KeyError):
-        raise BadInput(
-            f"{folder}: its study cannot be read by this version; start over with `npuexplore study run`"
-        ) from None
-    return Request(study=study, folder=folder, data=data, workers=workers)
+    problem = problem_of(read_manifest(RunDirectory(folder))["inputs"], where=folder)
+    return Request(problem=problem, folder=folder, data=data, workers=workers)
 
 
 def status_of(folder: Path) -> dict[str, Any]:
     """Stage by stage, what is there. Raises BadInput for a folder that is no run."""
     run = RunDirectory(folder)
-    manifest = read_manifest(run)
+    problem = problem_of(read_manifest(run)["inputs"], where=folder)
     picks = sorted(path.stem for path in (run.folder / "picks").glob("*.npz"))
     under_way = sorted(path.stem for path in (run.folder / "training").glob("*.npz"))
     searched = run.journal.is_file()
     return {
         "schema": STATUS_SCHEMA,
-        "study": manifest["inputs"]["study"]["name"],
+        "study": problem.study.name,
         "finished": run.results.is_file() and run.report.is_file(),
         "stages": {
             "baseline": _state(run.baseline.is_file(), "baseline" in under_way),

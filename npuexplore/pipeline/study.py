@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from npuexplore.audio.sources import Corpus, Pair
 from npuexplore.audio.stft import front_end
 from npuexplore.compression.plan import CompressionPlan, plan_at
 from npuexplore.cost.estimate import block_shapes
 from npuexplore.documents.atomic import write_json, write_text
-from npuexplore.hardware.load import load_profile
 from npuexplore.pipeline.checkpoints import read_network
 from npuexplore.pipeline.data import (
     calibration_set,
@@ -27,7 +28,8 @@ from npuexplore.pipeline.data import (
     prepare_segments,
 )
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
-from npuexplore.pipeline.objectives import Problem, evaluator
+from npuexplore.pipeline.objectives import evaluator
+from npuexplore.pipeline.problem import Problem, problem_document
 from npuexplore.pipeline.quality import (
     SensitivityModel,
     calibration_batch,
@@ -35,8 +37,7 @@ from npuexplore.pipeline.quality import (
     sensitivity_model,
 )
 from npuexplore.pipeline.results import Outcome, assemble
-from npuexplore.pipeline.run_directory import RunDirectory, claim, digest, read_stage, sole_writer
-from npuexplore.pipeline.study_file import StudyFile
+from npuexplore.pipeline.run_directory import RunDirectory, claim, digest, is_new, read_stage, sole_writer
 from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search
@@ -44,7 +45,9 @@ from npuexplore.search.feasibility import preflight
 from npuexplore.search.picks import Pick, PickList, choose_picks
 from npuexplore.search.space import Space, dominant_structures, single_structure, space_for
 from npuexplore.train.evaluate import evaluate
-from npuexplore.workload.load import load_network
+
+BLAS_THREADS = 1
+"""More would change the last bits of sensitivities and scores."""
 
 Tell = Callable[[str, int, int, str], None]
 """(stage, done, total, detail): what progress bars show."""
@@ -54,7 +57,7 @@ Tell = Callable[[str, int, int, str], None]
 class Request:
     """What a user asks of `study run`."""
 
-    study: StudyFile
+    problem: Problem
     folder: Path
     """The run directory."""
     data: Path | None = None
@@ -69,11 +72,16 @@ class _Job:
     """A study under way."""
 
     request: Request
-    problem: Problem
     run: RunDirectory
     space: Space
+    inputs: Mapping[str, Any]
+    """Everything that decides the results."""
     tell: Tell
     clock: Callable[[], float]
+
+    @property
+    def problem(self) -> Problem:
+        return self.request.problem
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -92,8 +100,8 @@ class _Sound:
         self.job = job
         self._corpus: Corpus | None = None
 
-    @property
-    def corpus(self) -> Corpus:
+    def read(self) -> Corpus:
+        """The corpus. Raises BadInput, or EnvironmentLacking without the demo voices."""
         if self._corpus is None:
             self._corpus = gather(
                 self.job.problem.study,
@@ -111,16 +119,36 @@ def run_study(request: Request, *, tell: Tell, clock: Callable[[], float] = time
     BadInput for data that cannot be used, EnvironmentLacking for a missing extra or a full disk.
     """
     job = _prepare(request, tell, clock)
-    with sole_writer(job.run):
-        claim(job.run, _inputs(job), fresh=request.fresh)
-        if job.run.results.is_file() and job.run.report.is_file():
-            return job.run
-        _run_stages(job)
+    sound = _Sound(job)
+    with sole_writer(job.run), threadpool_limits(BLAS_THREADS, "blas"):
+        _claim(job, sound)
+        if not (job.run.results.is_file() and job.run.report.is_file()):
+            _run_stages(job, sound)
+        _tidy(job)
     return job.run
 
 
-def _run_stages(job: _Job) -> None:
-    sound, until = _Sound(job), job.request.until
+def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> _Job:
+    """All that can be refused before anything is written."""
+    problem = request.problem
+    space = space_for(problem.study.space, problem.network, block_shapes(problem.profile))
+    inputs = {**problem_document(problem), "data": data_document(problem.study, request.data)}
+    preflight(space, evaluator(problem, None), seed=problem.study.seed)
+    return _Job(request, RunDirectory(request.folder), space, inputs, tell, clock)
+
+
+def _claim(job: _Job, sound: _Sound) -> None:
+    """Makes the run directory this study's; a new one only when its data can be read."""
+    started, begins = job.clock(), is_new(job.run) or job.request.fresh
+    if begins:
+        sound.read()
+    claim(job.run, job.inputs, fresh=job.request.fresh)
+    if begins:
+        add_seconds(job.run, "data", job.clock() - started)
+
+
+def _run_stages(job: _Job, sound: _Sound) -> None:
+    until = job.request.until
     baseline = _train_baseline(job, sound)
     if until == "baseline":
         return
@@ -143,30 +171,9 @@ def _run_stages(job: _Job) -> None:
         picks=chosen.picks,
         missing=chosen.missing,
         qualities=_evaluate_all(job, sound, chosen.picks),
-        data=_inputs(job)["data"],
+        data=job.inputs["data"],
     )
     _publish(job, outcome)
-
-
-def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> _Job:
-    study = request.study
-    problem = Problem(study, load_profile(study.profile), load_network(study.network))
-    space = space_for(study.space, problem.network, block_shapes(problem.profile))
-    job = _Job(request, problem, RunDirectory(request.folder), space, tell, clock)
-    data_document(study, request.data)
-    preflight(space, evaluator(problem, None), seed=study.seed)
-    return job
-
-
-def _inputs(job: _Job) -> dict[str, Any]:
-    """Everything that decides the results."""
-    problem = job.problem
-    return {
-        "study": problem.study.model_dump(mode="json", by_alias=True),
-        "profile": problem.profile.model_dump(mode="json", by_alias=True),
-        "network": problem.network.model_dump(mode="json", by_alias=True),
-        "data": data_document(problem.study, job.request.data),
-    }
 
 
 def _train_baseline(job: _Job, sound: _Sound) -> Path:
@@ -183,7 +190,7 @@ def _segments(job: _Job, sound: _Sound) -> Path:
         job.run,
         job.problem.study,
         job.problem.network,
-        sound.corpus,
+        sound.read(),
         workers=job.request.workers,
         on_progress=lambda done, total: job.tell("segments", done, total, ""),
     )
@@ -204,7 +211,7 @@ def _training(
         seed=study.seed if plan is None else study.seed + 1,
         start=None if plan is None else run.baseline,
         plan=plan,
-        credits=credits_of(sound.corpus),
+        credits=credits_of(sound.read()),
     )
 
 
@@ -224,7 +231,7 @@ def _sensitivity(job: _Job, sound: _Sound, baseline: Path) -> list[dict[str, Any
         return list(stored["rows"])
     problem = job.problem
     geometry = front_end(problem.network)
-    batch = calibration_batch(calibration_set(problem.study, problem.network, sound.corpus), geometry)
+    batch = calibration_batch(calibration_set(problem.study, problem.network, sound.read()), geometry)
     with job.timed("sensitivity"):
         rows = measure_sensitivity(
             read_network(baseline),
@@ -245,7 +252,7 @@ def _search(job: _Job, model: SensitivityModel, rows: Sequence[Mapping[str, Any]
             evaluator(job.problem, model.loss_db),
             journal=job.run.journal,
             seed=job.problem.study.seed,
-            context=digest([_inputs(job), rows]),
+            context=digest([job.inputs, rows]),
             on_trials=lambda done, total: job.tell("search", done, total, ""),
         )
 
@@ -284,7 +291,7 @@ def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, 
         if stored is None:
             path = job.run.baseline if name == "baseline" else job.run.pick(name)
             with job.timed("evaluation"):
-                sets = evaluation_sets(job.problem.study, job.problem.network, sound.corpus)
+                sets = evaluation_sets(job.problem.study, job.problem.network, sound.read())
                 stored = {key: _quality(path, pairs) for key, pairs in sets.items()}
             write_json(job.run.stage(f"evaluation-{name}"), stored)
         qualities[name] = stored
@@ -317,5 +324,10 @@ def _publish(job: _Job, outcome: Outcome) -> None:
     page = render_page(json.loads(json.dumps(results)))
     write_text(job.run.report, page)
     write_json(job.run.results, results)
-    shutil.rmtree(job.run.cache, ignore_errors=True)
-    shutil.rmtree(job.run.folder / "training", ignore_errors=True)
+
+
+def _tidy(job: _Job) -> None:
+    """Removes from a finished run what only unfinished ones need."""
+    if job.run.results.is_file() and job.run.report.is_file():
+        shutil.rmtree(job.run.cache, ignore_errors=True)
+        shutil.rmtree(job.run.folder / "training", ignore_errors=True)

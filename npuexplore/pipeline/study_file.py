@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from npuexplore.audio.augment import Range
 from npuexplore.audio.mixtures import MixtureRecipe
@@ -74,7 +74,7 @@ class StudyFile(Model):
     picks: PickSpec = PickSpec()
     retrain: FitRecipe
     evaluation: EvaluationSpec = EvaluationSpec()
-    demo_minutes: PositiveFloat = 15.0
+    demo_minutes: Annotated[float, Field(ge=1.0, le=600.0)] = 18.0
     """Minutes of synthesised training speech when `data` is `demo`."""
 
 

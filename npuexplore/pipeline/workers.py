@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -25,7 +25,6 @@ from npuexplore.errors import (
 
 Send = Callable[[Any], None]
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-ORPHAN_CHECK_S = 1.0
 _ERRORS = {kind.exit_code: kind for kind in (NpuexploreError, LimitsNotMet, UsageError, EnvironmentLacking)}
 _ERRORS[BadInput.exit_code] = BadInput
 
@@ -49,8 +48,8 @@ class _Running:
 def run_tasks(tasks: Sequence[Task], *, workers: int, on_message: Callable[[str, Any], None]) -> None:
     """Runs the tasks, `workers` at a time; on_message gets (task name, what it sent).
 
-    Raises the first NpuexploreError of a task, or EnvironmentLacking when a process dies; the other
-    processes are stopped then, as they are on any interruption.
+    Raises the first NpuexploreError of a task, or EnvironmentLacking when a process dies or the system
+    refuses it something; the other processes are stopped then, as they are on any interruption.
     """
     waiting = list(tasks)
     running: list[_Running] = []
@@ -62,28 +61,33 @@ def run_tasks(tasks: Sequence[Task], *, workers: int, on_message: Callable[[str,
                 each = next(item for item in running if item.connection is connection)
                 if _handle(each, on_message):
                     running.remove(each)
-                    each.process.join()
+                    _close(each)
     finally:
         for each in running:
             each.process.terminate()
-            each.process.join()
+            _close(each)
 
 
 def _start(task: Task) -> _Running:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(task, sender, os.getpid()), daemon=True)
-    with _single_threaded_blas():
+    process = context.Process(target=_child, args=(task, sender), daemon=True)
+    with _single_threaded_blas(), _interrupts_held_back():
         process.start()
     sender.close()
     return _Running(task, process, receiver)
+
+
+def _close(running: _Running) -> None:
+    running.process.join()
+    running.connection.close()
 
 
 def _handle(running: _Running, on_message: Callable[[str, Any], None]) -> bool:
     """Deals with one message; True when the task is finished."""
     try:
         kind, content = running.connection.recv()
-    except EOFError:
+    except (EOFError, OSError):
         running.process.join()
         raise EnvironmentLacking(
             f"{running.task.name}: its process died (exit code {running.process.exitcode}; "
@@ -99,9 +103,8 @@ def _handle(running: _Running, on_message: Callable[[str, Any], None]) -> bool:
     return bool(kind == "finished")
 
 
-def _child(task: Task, connection: Connection, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+def _child(task: Task, connection: Connection) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         task.run(task.argument, lambda content: connection.send(("message", content)))
         connection.send(("finished", None))
@@ -109,14 +112,37 @@ def _child(task: Task, connection: Connection, parent: int) -> None:
         connection.send(("refused", (error.exit_code, str(error))))
     except BrokenPipeError:
         os._exit(1)
+    except (MemoryError, OSError) as error:
+        connection.send(("refused", (EnvironmentLacking.exit_code, _system_sentence(task.name, error))))
     except Exception:
         connection.send(("failed", traceback.format_exc()))
 
 
-def _leave_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_CHECK_S)
+def _system_sentence(name: str, error: MemoryError | OSError) -> str:
+    """What the system refused to a task, and what to do."""
+    if isinstance(error, MemoryError):
+        return f"{name}: not enough memory; close other programs or use --workers 1, then go on"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{name}: {where}{error.strerror or error}; check the path, its rights and the disk, then go on"
+
+
+def _leave_with_parent() -> None:
+    """Ends this process when the one that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Starts children deaf to Ctrl-C, which a terminal sends to them too: their parent ends them."""
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,0 +1,70 @@
+"""A study with the part and the network that it names."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from npuexplore.documents.shipped import Kind, shipped_names
+from npuexplore.errors import BadInput
+from npuexplore.hardware.load import load_profile
+from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.pipeline.study_file import StudyFile, load_study
+from npuexplore.workload.load import load_network
+from npuexplore.workload.network import Network
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A study's rules, part and network; the study names the two by name, never by path."""
+
+    study: StudyFile
+    profile: HardwareProfile
+    network: Network
+
+
+def load_problem(name_or_path: str | Path) -> Problem:
+    """A study by shipped name or path, with its profile and network. Raises BadInput.
+
+    A path in the study is seen from the study's own folder first, then from the working folder.
+    """
+    study, path = load_study(name_or_path)
+    profile = load_profile(_beside(path, study.profile, "hw_profiles"))
+    network = load_network(_beside(path, study.network, "networks"))
+    if study.memory_mode is not None and study.memory_mode not in profile.memory_modes:
+        raise BadInput(
+            f"{path}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "
+            f"{', '.join(profile.memory_modes)}; name one of those or leave the key out"
+        )
+    named = study.model_copy(update={"profile": profile.name, "network": network.name})
+    return Problem(named, profile, network)
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """The problem as plain JSON, complete: nothing in it refers to another file."""
+    return {name: document.model_dump(mode="json", by_alias=True) for name, document in vars(problem).items()}
+
+
+def problem_of(document: Mapping[str, Any], *, where: Path) -> Problem:
+    """The problem that `problem_document` wrote. Raises BadInput for one of another version."""
+    try:
+        return Problem(
+            StudyFile.model_validate_json(json.dumps(document["study"])),
+            HardwareProfile.model_validate_json(json.dumps(document["profile"])),
+            Network.model_validate_json(json.dumps(document["network"])),
+        )
+    except (ValidationError, KeyError):
+        raise BadInput(
+            f"{where}: its study cannot be read by this version; start over with `npuexplore study run`"
+        ) from None
+
+
+def _beside(study: Path, text: str, kind: Kind) -> str:
+    beside = os.path.join(study.parent, text)
+    return beside if text not in shipped_names(kind) and os.path.isfile(beside) else text
