@@ -73,6 +73,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "front": _front(outcome),
         "picks": picks,
         "missing": list(outcome.missing),
+        "assumptions": _assumptions(problem),
         "agreement": _agreement(outcome, picks),
     }
 
@@ -121,6 +122,18 @@ def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
     result = estimate(problem.profile, problem.network, plan, memory_mode=problem.study.memory_mode)
     document = estimate_document(result, 0)
     return {"estimates": document["totals"], "fits": document["fits"], "layers": document["layers"]}
+
+
+def _assumptions(problem: Problem) -> list[str]:
+    """What the cost model takes for granted, and how quality is predicted."""
+    costs = estimate(
+        problem.profile, problem.network, CompressionPlan(), memory_mode=problem.study.memory_mode
+    )
+    return [
+        *costs.assumptions,
+        "predicted loss: one-shot losses of the layers, measured on calibration mixtures and summed, times "
+        f"{problem.study.picks.recovery_frac:g}, the share expected to stay after retraining",
+    ]
 
 
 def _means(qualities: Mapping[str, Any]) -> dict[str, Any]:
