@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from npuexplore.compression.plan import CompressionPlan
+from npuexplore.compression.plan import CompressionPlan, check_plan
 from npuexplore.compression.sparsity import Params
+from npuexplore.documents.model import NAME_PATTERN
 from npuexplore.documents.shipped import shipped_folder
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
-from npuexplore.workload.network import Network, matrices
+from npuexplore.train.model import param_shapes
+from npuexplore.workload.network import Network
 
 SHIPPED_MODEL = "tinylstm"
+WANTED = f"give a checkpoint .npz, RUN:PICK or {SHIPPED_MODEL}"
 
 
 @dataclass(frozen=True)
@@ -50,25 +55,32 @@ def read_network(path: Path) -> TrainedNetwork:
     """Reads a checkpoint. Raises BadInput when it is not one, or its arrays do not fit its network."""
     arrays, manifest = load_checkpoint(path)
     try:
-        network = Network.model_validate(manifest["network"])
-        plan = None if manifest["plan"] is None else CompressionPlan.model_validate(manifest["plan"])
+        network = Network.model_validate_json(json.dumps(manifest["network"]))
+        plan = None if manifest["plan"] is None else _plan_of(manifest["plan"], network)
         params: Params = {layer.name: {} for layer in network.layers}
         for key, array in arrays.items():
             if key.startswith("params/"):
                 _, layer, name = key.split("/")
                 params[layer][name] = array
-        scale = arrays["feature_scale"]
-        fits = scale.shape == (network.bands,) and all(
-            params[layer][name].shape == (rows, columns) for layer, name, rows, columns in matrices(network)
-        )
-        training = dict(manifest["training"])
-    except (KeyError, ValueError, TypeError, ValidationError):
-        fits = False
-    if not fits:
-        raise BadInput(
-            f"{path}: not a network checkpoint (its arrays and its manifest disagree); train again"
-        )
+        training, scale = dict(manifest["training"]), arrays["feature_scale"]
+    except (KeyError, ValueError, TypeError):
+        raise _not_a_network(path, "its manifest is not that of a network") from None
+    shapes = {name: {key: array.shape for key, array in entry.items()} for name, entry in params.items()}
+    if shapes != param_shapes(network) or scale.shape != (network.bands,):
+        raise _not_a_network(path, f"its arrays are not those of network {network.name}")
+    if not all(np.isfinite(array).all() for array in arrays.values()) or not (scale > 0).all():
+        raise _not_a_network(path, "it holds values that are not finite, or a feature scale of 0")
     return TrainedNetwork(network, params, scale, plan, training)
+
+
+def _plan_of(document: Any, network: Network) -> CompressionPlan:
+    plan = CompressionPlan.model_validate_json(json.dumps(document))
+    check_plan(plan, network)
+    return plan
+
+
+def _not_a_network(path: Path, problem: str) -> BadInput:
+    return BadInput(f"{path}: not a network checkpoint: {problem}; train again or name another file")
 
 
 def find_model(text: str, *, runs: Path) -> Path:
@@ -76,23 +88,28 @@ def find_model(text: str, *, runs: Path) -> Path:
 
     Raises BadInput when there is none.
     """
-    path = Path(text)
-    if path.suffix == ".npz":
-        if not path.is_file():
-            raise BadInput(
-                f"model {text!r}: no such file; give a checkpoint .npz, RUN:PICK or {SHIPPED_MODEL}"
-            )
-        return path
+    if text.endswith(".npz"):
+        if not os.path.isfile(text):
+            raise BadInput(f"model {_shown(text)}: no such file; {WANTED}")
+        return Path(text)
     if text == SHIPPED_MODEL:
         return shipped_folder("studies") / "checkpoints" / f"{SHIPPED_MODEL}.npz"
-    name, colon, pick = text.rpartition(":")
-    if not colon:
-        raise BadInput(f"model {text!r}: not known; give a checkpoint .npz, RUN:PICK or {SHIPPED_MODEL}")
-    folder = Path(name) if Path(name).is_dir() else runs / name
-    run = RunDirectory(folder)
-    found = run.baseline if pick == "baseline" else run.pick(Path(pick).name)
-    if not found.is_file():
-        have = sorted(item.stem for item in (folder / "picks").glob("*.npz"))
-        listed = ", ".join(["baseline"] * run.baseline.is_file() + have) or "no finished network"
-        raise BadInput(f"model {text!r}: {folder} has no {pick!r}; it has {listed}")
+    name, _, pick = text.rpartition(":")
+    if not name or not re.fullmatch(NAME_PATTERN, pick):
+        raise BadInput(f"model {_shown(text)}: not known; {WANTED}")
+    run = RunDirectory(Path(name) if os.path.isdir(name) else runs / name)
+    found = run.baseline if pick == "baseline" else run.pick(pick)
+    if not os.path.isfile(found):
+        raise BadInput(f"model {_shown(text)}: not there; {_finished_networks(run)}; {WANTED}")
     return found
+
+
+def _finished_networks(run: RunDirectory) -> str:
+    if not os.path.isdir(run.folder):
+        return f"there is no run directory {_shown(str(run.folder))}"
+    have = sorted(item.stem for item in (run.folder / "picks").glob("*.npz"))
+    return f"{run.folder} has {', '.join(['baseline'] * run.baseline.is_file() + have) or 'no network yet'}"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

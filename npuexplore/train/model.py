@@ -20,7 +20,7 @@ from npuexplore.train.primitives.prune import mask_fq, mask_only
 from npuexplore.train.primitives.quant import fq_act
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
-from npuexplore.workload.network import DenseLayer, Layer, Network, gate_count, input_features
+from npuexplore.workload.network import DenseLayer, Layer, Network, gate_count, input_features, matrices
 
 BOUNDED = ("sigmoid", "tanh")
 
@@ -59,6 +59,19 @@ def init_params(network: Network, *, rng: np.random.Generator) -> Params:
         else:
             params[layer.name]["bias_hh"] = _zeros(gates * units)
     return params
+
+
+def param_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shape of every array that `init_params` makes."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {layer.name: {} for layer in network.layers}
+    for name, matrix, rows, columns in matrices(network):
+        shapes[name] |= {matrix: (rows, columns), "bias": (rows,)}
+    for layer in network.layers:
+        if layer.kind == "gru":
+            shapes[layer.name]["bias_hh"] = shapes[layer.name]["bias"]
+        if isinstance(layer, DenseLayer) and layer.activation not in BOUNDED:
+            shapes[layer.name][OBSERVED] = ()
+    return shapes
 
 
 def _zeros(count: int) -> FloatArray:
