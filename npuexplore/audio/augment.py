@@ -10,36 +10,56 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from npuexplore.audio.voice import lower_pitch, median_f0_hz
 from npuexplore.documents.model import Model
 from npuexplore.units import FloatArray
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Range = Annotated[tuple[float, float], Field(strict=False)]
+
+
+def rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The bounds of a range, the lower one first; ValueError otherwise."""
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"got {list(bounds)}; write the lower bound first: {sorted(bounds)}")
+    return bounds
+
+
+_Decibels = Annotated[float, Field(ge=-90.0, le=60.0)]
+_Speed = Annotated[float, Field(ge=0.5, le=2.0)]
+_Pitch = Annotated[float, Field(ge=50.0, le=400.0)]
+_Reverberation = Annotated[float, Field(ge=0.01, le=5.0)]
+_Slope = Annotated[float, Field(ge=-24.0, le=24.0)]
+_Frequency = Annotated[float, Field(ge=10.0, le=48_000.0)]
+DecibelRange = Annotated[tuple[_Decibels, _Decibels], Field(strict=False), AfterValidator(rising)]
+SpeedRange = Annotated[tuple[_Speed, _Speed], Field(strict=False), AfterValidator(rising)]
+PitchRange = Annotated[tuple[_Pitch, _Pitch], Field(strict=False), AfterValidator(rising)]
+SecondsRange = Annotated[tuple[_Reverberation, _Reverberation], Field(strict=False), AfterValidator(rising)]
+SlopeRange = Annotated[tuple[_Slope, _Slope], Field(strict=False), AfterValidator(rising)]
+FrequencyRange = Annotated[tuple[_Frequency, _Frequency], Field(strict=False), AfterValidator(rising)]
 
 
 class Augmentation(Model):
     """Ranges of random changes (uniform unless said), and how often each is made."""
 
-    speech_speed: Range = (0.8, 1.15)
+    speech_speed: SpeedRange = (0.8, 1.15)
     """Playing speed of speech; moves pitch and formants together."""
-    noise_speed: Range = (0.8, 1.2)
+    noise_speed: SpeedRange = (0.8, 1.2)
     lowered_voice_frac: Fraction = 0.4
     """Share of speech segments whose pitch is lowered with formants kept."""
-    lowered_f0_hz: Range = (85.0, 140.0)
+    lowered_f0_hz: PitchRange = (85.0, 140.0)
     room_frac: Fraction = 0.75
     """Share of speech segments heard in a synthetic room; the reverberant speech is the target."""
-    room_t60_s: Range = (0.12, 0.6)
+    room_t60_s: SecondsRange = (0.12, 0.6)
     shaping_frac: Fraction = 1.0
     """Share of batch items whose speech, and whose noise, passes a random channel."""
     knots_db: Annotated[float, Field(ge=0.0, le=30.0)] = 8.0
     """Largest gain or loss at each of eight knots over frequency."""
-    tilt_db_per_octave: Range = (-1.0, 5.0)
-    roll_off_hz: Range = (1_000.0, 4_000.0)
+    tilt_db_per_octave: SlopeRange = (-1.0, 5.0)
+    roll_off_hz: FrequencyRange = (1_000.0, 4_000.0)
     roll_off_frac: Fraction = 0.5
-    high_pass_hz: Range = (60.0, 300.0)
+    high_pass_hz: FrequencyRange = (60.0, 300.0)
     slow_gain_db: Annotated[float, Field(ge=0.0, le=30.0)] = 6.0
     """Depth of slow level changes of the noise, on half of the items."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from npuexplore.audio.augment import Augmentation, Range, channel_gains, slow_gains
+from npuexplore.audio.augment import Augmentation, DecibelRange, channel_gains, slow_gains
 from npuexplore.audio.pool import SegmentPool, random_crop
 from npuexplore.audio.sources import Pair, Recording, Split
 from npuexplore.audio.stft import FrontEnd, log_features, stft
@@ -30,8 +30,8 @@ class MixtureRecipe(Model):
 
     segment_frames: Annotated[int, Field(ge=16, le=2_000)] = 188
     """Frames per segment; 188 are 3 s at a hop of 256 and 16 kHz."""
-    snr_db: Range = (-6.0, 12.0)
-    level_dbfs: Range = (-40.0, -18.0)
+    snr_db: DecibelRange = (-6.0, 12.0)
+    level_dbfs: DecibelRange = (-40.0, -18.0)
     pool_segments: Annotated[int, Field(ge=16, le=200_000)] = 4_000
     """Segments of speech, and of noise, prepared before training."""
     reuse: Annotated[int, Field(ge=1, le=16)] = 3

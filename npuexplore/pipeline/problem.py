@@ -37,13 +37,24 @@ def load_problem(name_or_path: str | Path) -> Problem:
     study, path = load_study(name_or_path)
     profile = load_profile(_beside(path, study.profile, "hw_profiles"))
     network = load_network(_beside(path, study.network, "networks"))
-    if study.memory_mode is not None and study.memory_mode not in profile.memory_modes:
-        raise BadInput(
-            f"{path}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "
-            f"{', '.join(profile.memory_modes)}; name one of those or leave the key out"
-        )
+    _refuse_mismatch(study, profile, network, where=path)
     named = study.model_copy(update={"profile": profile.name, "network": network.name})
     return Problem(named, profile, network)
+
+
+def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Network, *, where: Path) -> None:
+    if study.memory_mode is not None and study.memory_mode not in profile.memory_modes:
+        raise BadInput(
+            f"{where}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "
+            f"{', '.join(profile.memory_modes)}; name one of those or leave the key out"
+        )
+    clock = network.frame_clock
+    overlap = clock.window_samples // clock.hop_samples
+    if study.mixtures.segment_frames < 2 * overlap:
+        raise BadInput(
+            f"{where}: mixtures.segment_frames: got {study.mixtures.segment_frames}; a window of network "
+            f"{network.name} spans {overlap} frames, so at least {2 * overlap} are needed"
+        )
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

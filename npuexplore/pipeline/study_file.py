@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from npuexplore.audio.augment import Range
+from npuexplore.audio.augment import DecibelRange
 from npuexplore.audio.mixtures import MixtureRecipe
 from npuexplore.audio.sources import SplitSpec
 from npuexplore.documents.model import NAME_PATTERN, Model, Name
@@ -38,7 +38,7 @@ class EvaluationSpec(Model):
 
     mixtures: Annotated[int, Field(ge=2, le=1_000)] = 30
     seconds: Annotated[float, Field(ge=1.0, le=60.0)] = 5.0
-    snr_db: Range = (-5.0, 15.0)
+    snr_db: DecibelRange = (-5.0, 15.0)
     calibration_mixtures: Annotated[int, Field(ge=2, le=1_000)] = 16
     """Mixtures of the validation voices on which one-shot compression is measured."""
 

@@ -12,8 +12,8 @@ from npuexplore.documents.model import Model
 class FitRecipe(Model):
     """How long and how fast to train."""
 
-    steps: PositiveInt
-    batch: PositiveInt = 16
+    steps: Annotated[int, Field(ge=1, le=10_000_000)]
+    batch: Annotated[int, Field(ge=1, le=4_096)] = 16
     peak_rate: PositiveFloat = 2e-3
     final_rate: PositiveFloat = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 200
@@ -22,5 +22,5 @@ class FitRecipe(Model):
     beta_1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     beta_2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     checkpoint_steps: PositiveInt = 200
-    blas_threads: PositiveInt = 1
+    blas_threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Part of the recipe because the last bits of a matrix product depend on it."""
