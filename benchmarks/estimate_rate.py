@@ -1,6 +1,6 @@
 """How many plans does estimate() cost in a second on one core, every total included?
 
-    python benchmarks/estimate_rate.py --json
+python benchmarks/estimate_rate.py --json
 """
 
 from __future__ import annotations
