@@ -176,11 +176,16 @@ def _energy(spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
 
 
 def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:
-    """A stretch that is not silence: the loudest of four random ones."""
-    return max(
+    """A stretch that is not silence: the loudest of four random ones, or the one around the loudest sample."""
+    best = max(
         (random_crop(recording.samples, samples, rng) for _ in range(4)),
         key=lambda crop: float(np.square(crop).mean()),
     )
+    if best.any():
+        return best
+    loudest = int(np.abs(recording.samples).argmax())
+    start = min(max(loudest - samples // 2, 0), len(recording.samples) - samples)
+    return recording.samples[start : start + samples]
 
 
 def _gain_for_snr(speech: FloatArray, noise: FloatArray, snr_db: float) -> float:

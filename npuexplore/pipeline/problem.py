@@ -48,6 +48,11 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
             f"{where}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "
             f"{', '.join(profile.memory_modes)}; name one of those or leave the key out"
         )
+    if any(study.space.skip_rate_frac):
+        raise BadInput(
+            f"{where}: space.skip_rate_frac: got {list(study.space.skip_rate_frac)}; skipping cannot be trained "
+            "so far (`npuexplore estimate --skip-rate` costs it); leave the key out"
+        )
     clock = network.frame_clock
     overlap = clock.window_samples // clock.hop_samples
     if study.mixtures.segment_frames < 2 * overlap:
