@@ -176,7 +176,7 @@ def _energy(spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
 
 
 def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:
-    """A stretch that is not silence: the loudest of four random ones, or the one around the loudest sample."""
+    """A stretch that is not silence: the loudest of four random ones, or that around the loudest sample."""
     best = max(
         (random_crop(recording.samples, samples, rng) for _ in range(4)),
         key=lambda crop: float(np.square(crop).mean()),

@@ -50,8 +50,8 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
         )
     if any(study.space.skip_rate_frac):
         raise BadInput(
-            f"{where}: space.skip_rate_frac: got {list(study.space.skip_rate_frac)}; skipping cannot be trained "
-            "so far (`npuexplore estimate --skip-rate` costs it); leave the key out"
+            f"{where}: space.skip_rate_frac: got {list(study.space.skip_rate_frac)}; skipping cannot be "
+            "trained so far (`npuexplore estimate --skip-rate` costs it); leave the key out"
         )
     clock = network.frame_clock
     overlap = clock.window_samples // clock.hop_samples
