@@ -54,6 +54,7 @@ def options(
 def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code."""
     _open_closed_streams()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _run(sys.argv[1:])
         sys.stdout.flush()

@@ -1,0 +1,78 @@
+"""What worker processes do in tests; imported by the workers themselves, so it imports little."""
+
+import os
+import signal
+import sys
+import time
+
+from npuexplore.errors import BadInput, LimitsNotMet, UsageError
+from npuexplore.pipeline.workers import Task, run_tasks
+
+REFUSALS = {kind.__name__: kind for kind in (BadInput, LimitsNotMet, UsageError)}
+
+
+def count_to(limit, send):
+    for number in range(limit):
+        send(number)
+
+
+def tell_start_and_end(seconds, send):
+    send("start")
+    time.sleep(seconds)
+    send("end")
+
+
+def refuse(kind, send):
+    raise REFUSALS[kind](f"{kind}: a sentence")
+
+
+def lack_room(path, send):
+    raise OSError(28, "No space left on device", path)
+
+
+def want_memory(_, send):
+    raise MemoryError
+
+
+def have_a_bug(_, send):
+    raise ZeroDivisionError("of this kind")
+
+
+def die(code, send):
+    os._exit(code)
+
+
+def die_while_sending(_, send):
+    """A message of 1 MB of which only the length arrives."""
+    descriptor = send.__closure__[0].cell_contents.fileno()
+    os.write(descriptor, (1_000_000).to_bytes(4, "big") + b"x")
+    os._exit(1)
+
+
+def interrupt_yourself(_, send):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+    send("still here")
+
+
+def tell_blas_threads(_, send):
+    send(os.environ["OPENBLAS_NUM_THREADS"])
+
+
+def sleep_long(_, send):
+    send(os.getpid())
+    time.sleep(60)
+
+
+def parent_of_a_sleeper():
+    """Prints the process id of a sleeping worker and waits for it."""
+
+    def tell(_, message):
+        sys.stdout.write(f"{message}\n")
+        sys.stdout.flush()
+
+    run_tasks([Task("sleeper", sleep_long, None)], workers=1, on_message=tell)
+
+
+if __name__ == "__main__":
+    parent_of_a_sleeper()
