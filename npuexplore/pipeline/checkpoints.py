@@ -63,7 +63,7 @@ def read_network(path: Path) -> TrainedNetwork:
                 _, layer, name = key.split("/")
                 params[layer][name] = array
         training, scale = dict(manifest["training"]), arrays["feature_scale"]
-    except (KeyError, ValueError, TypeError):
+    except (BadInput, KeyError, ValueError, TypeError):
         raise _not_a_network(path, "its manifest is not that of a network") from None
     shapes = {name: {key: array.shape for key, array in entry.items()} for name, entry in params.items()}
     if shapes != param_shapes(network) or scale.shape != (network.bands,):

@@ -41,7 +41,9 @@ def enhance_file(model: str, *, source: Path, target: Path, runs: Path) -> int:
 
     Raises BadInput for a file that cannot be used, also when target and source are the same.
     """
-    if target.exists() and target.samefile(source):
+    if target.is_dir():
+        raise BadInput(f"{target}: is a folder; name the WAV file to write")
+    if target.exists() and source.exists() and target.samefile(source):
         raise BadInput(f"{target}: is the recording itself; name another file to write")
     trained = read_network(find_model(model, runs=runs))
     rate_hz = trained.network.frame_clock.sample_rate_hz
