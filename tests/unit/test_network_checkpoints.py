@@ -104,9 +104,7 @@ def test_a_checkpoint_that_is_no_network_is_one_sentence(tmp_path, change):
     path = spoiled(tmp_path, change)
     with pytest.raises(BadInput) as caught:
         read_network(path)
-    assert str(caught.value).startswith(f"{path}: not a network checkpoint: ") or "plan: layers" in str(
-        caught.value
-    )
+    assert str(caught.value).startswith(f"{path}: not a network checkpoint: ")
     assert "\n" not in str(caught.value)
 
 
