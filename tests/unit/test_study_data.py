@@ -168,7 +168,7 @@ def test_without_room_the_megabytes_are_said_and_nothing_stays(tmp_path, problem
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(EnvironmentLacking, match=r"need 0 MB there \(No space left on device\); free room"):
+    with pytest.raises(EnvironmentLacking, match=r"need 1 MB there \(No space left on device\); free room"):
         prepare(tmp_path, problem, corpus, workers=1)
     assert list((tmp_path / "cache").iterdir()) == []
 
