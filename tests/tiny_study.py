@@ -41,7 +41,7 @@ STUDY = {
         "objectives": ["latency_ms", "flash_bytes", "quality_loss_db"],
     },
     "limits": {"quality_loss_db": 30.0},
-    "picks": {"count": 3},
+    "picks": {"count": 4},
     "retrain": {"steps": 8, "batch": 2, "checkpoint_steps": 4},
     "evaluation": {"mixtures": 2, "seconds": 1.0, "calibration_mixtures": 2},
 }

@@ -1,0 +1,43 @@
+"""The command line as a program of its own, and what it answered."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self):
+        """What a refused command said: the last line, with a prefix, and no traceback before it."""
+        assert "Traceback" not in self.err
+        lines = self.err.splitlines()
+        assert [line.startswith("npuexplore: ") for line in lines].count(True) == 1, self.err
+        assert lines[-1].startswith("npuexplore: "), self.err
+        return lines[-1].removeprefix("npuexplore: ")
+
+
+def program(*arguments, environment=(), **settings):
+    """`npuexplore` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "npuexplore", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **dict(environment)},
+        **settings,
+    )
+
+
+def output_of(process, timeout=120):
+    out, err = process.communicate(timeout=timeout)
+    return Outcome(process.returncode, out, err)
+
+
+def run_program(*arguments, **settings):
+    return output_of(program(*arguments, **settings))
