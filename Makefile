@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help quickstart test lint types contracts oracles bench clean
+.PHONY: help quickstart test test-slow lint types contracts oracles bench clean
 
 help:
 	@echo "make quickstart   install with the demo voices and run the main job (about 4 minutes)"
 	@echo "make test         install and run the tests"
+	@echo "make test-slow    kill a study at every stage and at random moments (about 3 minutes)"
 	@echo "make lint types   ruff and import contracts; mypy"
 	@echo "make oracles      install torch and mir_eval and compare against them"
 	@echo "make bench        speed, as ratios against peers"
@@ -36,6 +37,9 @@ quickstart: $(VENV)/.demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses 2
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/slow
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check npuexplore tests benchmarks

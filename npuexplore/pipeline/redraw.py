@@ -12,12 +12,14 @@ from npuexplore.pipeline.results import RESULTS_SCHEMA
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.report.page import render_page
 
+REQUIRED_KEYS = {"study", "profile", "network", "baseline", "front", "picks", "evaluations"}
+
 
 def read_results(run: RunDirectory) -> dict[str, Any]:
     """`results.json` of a finished run. Raises BadInput without usable results."""
     try:
         results = json.loads(run.results.read_text(encoding="utf-8"))
-        if results["schema"] != RESULTS_SCHEMA:
+        if results["schema"] != RESULTS_SCHEMA or not REQUIRED_KEYS.issubset(results):
             raise ValueError
         return dict(results)
     except FileNotFoundError:

@@ -1,5 +1,7 @@
 """The command line, called in this process or as a program of its own."""
 
+import fcntl
+import os
 import sys
 
 import pytest
@@ -47,8 +49,18 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, tiny, recordings):
-    """The run directory of the tiny study, run to its end in one go by a program of its own."""
-    runs = tmp_path_factory.mktemp("runs")
-    outcome = run_program("study", "run", tiny, "--data", recordings, "--runs", runs)
-    assert outcome.code == 0, outcome.err
-    return runs / "tiny"
+    """The run directory of the tiny study, run to its end in one go by a program of its own.
+
+    Made once for all test processes, and not to be changed.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "finished").exists():
+            making = shared / "finished.making"
+            outcome = run_program("study", "run", tiny, "--data", recordings, "--runs", making)
+            assert outcome.code == 0, outcome.err
+            making.rename(shared / "finished")
+    return shared / "finished" / "tiny"
