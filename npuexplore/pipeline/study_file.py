@@ -47,7 +47,7 @@ class PickSpec(Model):
     """Which plans of the front are retrained."""
 
     count: Annotated[int, Field(ge=3, le=32)] = 4
-    recovery_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    recovery_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """Share of the one-shot loss that is expected to stay after retraining (assumed until picks tell)."""
 
 
