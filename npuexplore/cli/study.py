@@ -76,25 +76,34 @@ def status(
 
 
 def _show_results(run: RunDirectory, *, as_json: bool) -> None:
-    from npuexplore.pipeline.redraw import read_results
+    from npuexplore.pipeline.redraw import read_results, unusable_results
 
     results = read_results(run)
     if as_json:
         print_json(results)
         return
-    rows = [_row("baseline (float)", results["baseline"]["estimates"], results["baseline"]["quality"])]
-    for pick in results["picks"]:
-        losses = (pick["achieved"]["quality_loss_db"], pick["predicted"]["quality_loss_db"])
-        rows.append(_row(pick["name"], pick["estimates"], pick["achieved"]["quality"], *losses))
+    try:
+        title, rows = f"{results['study']['name']} on {results['profile']['name']}", _rows(results)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise unusable_results(run) from None
     columns = ["network", "latency ms", "flash kB", "SDR gain dB", "SI-SDR gain dB", "loss dB", "predicted"]
-    print_table(f"{results['study']['name']} on {results['profile']['name']}", columns, rows)
+    print_table(title, columns, rows)
     note(f"Report: {run.report}")
     note(f"Results: {run.results}")
 
 
+def _rows(results: dict[str, Any]) -> list[list[str]]:
+    baseline = results["baseline"]
+    rows = [_row("baseline (float)", baseline["estimates"], baseline["quality"])]
+    for pick in results["picks"]:
+        losses_db = (pick["achieved"]["quality_loss_db"], pick["predicted"]["quality_loss_db"])
+        rows.append(_row(pick["name"], pick["estimates"], pick["achieved"]["quality"], *losses_db))
+    return rows
+
+
 def _row(name: str, estimates: dict[str, Any], quality: dict[str, Any], *losses_db: float) -> list[str]:
     return [
-        name,
+        str(name),
         f"{estimates['latency_ms']:.2f}",
         f"{estimates['flash_bytes'] / 1000:.1f}",
         f"{quality['unseen']['sdr_improvement_db']:+.2f}",

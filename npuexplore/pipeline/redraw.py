@@ -27,7 +27,7 @@ def read_results(run: RunDirectory) -> dict[str, Any]:
             f"{run.results}: not there; finish the run with `npuexplore study resume {run.folder}`"
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise _unusable(run) from None
+        raise unusable_results(run) from None
 
 
 def redraw(folder: Path) -> Path:
@@ -37,12 +37,13 @@ def redraw(folder: Path) -> Path:
     try:
         page = render_page(results)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
-        raise _unusable(run) from None
+        raise unusable_results(run) from None
     write_text(run.report, page)
     return run.report
 
 
-def _unusable(run: RunDirectory) -> BadInput:
+def unusable_results(run: RunDirectory) -> BadInput:
+    """The sentence for results that lack something."""
     return BadInput(
         f"{run.results}: not results of this version ({RESULTS_SCHEMA}); "
         "remove the file and run the study again"

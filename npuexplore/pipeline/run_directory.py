@@ -178,13 +178,19 @@ def read_manifest(run: RunDirectory) -> dict[str, Any]:
         ) from None
 
 
+def write_stage(run: RunDirectory, name: str, content: dict[str, Any]) -> None:
+    """Keeps the result of a finished stage."""
+    write_json(run.stage(name), {"sha256": digest(content), "content": content})
+
+
 def read_stage(run: RunDirectory, name: str) -> dict[str, Any] | None:
-    """Result of a finished stage, or None; a torn or foreign file counts as not finished."""
+    """Result of a finished stage, or None; a torn, edited or foreign file counts as not finished."""
     try:
         document = json.loads(run.stage(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        whole = document["sha256"] == digest(document["content"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return document if isinstance(document, dict) else None
+    return dict(document["content"]) if whole else None
 
 
 def _empty(run: RunDirectory) -> None:

@@ -37,7 +37,15 @@ from npuexplore.pipeline.quality import (
     sensitivity_model,
 )
 from npuexplore.pipeline.results import Outcome, assemble
-from npuexplore.pipeline.run_directory import RunDirectory, claim, digest, is_new, read_stage, sole_writer
+from npuexplore.pipeline.run_directory import (
+    RunDirectory,
+    claim,
+    digest,
+    is_new,
+    read_stage,
+    sole_writer,
+    write_stage,
+)
 from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search
@@ -240,7 +248,7 @@ def _sensitivity(job: _Job, sound: _Sound, baseline: Path) -> list[dict[str, Any
             geometry,
             on_progress=lambda done, total: job.tell("sensitivity", done, total, ""),
         )
-    write_json(job.run.stage("sensitivity"), {"rows": rows})
+    write_stage(job.run, "sensitivity", {"rows": rows})
     return rows
 
 
@@ -293,7 +301,7 @@ def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, 
             with job.timed("evaluation"):
                 sets = evaluation_sets(job.problem.study, job.problem.network, sound.read())
                 stored = {key: _quality(path, pairs) for key, pairs in sets.items()}
-            write_json(job.run.stage(f"evaluation-{name}"), stored)
+            write_stage(job.run, f"evaluation-{name}", stored)
         qualities[name] = stored
     job.tell("evaluation", len(names), len(names), "")
     return qualities

@@ -12,6 +12,7 @@ from npuexplore.pipeline.run_directory import (
     read_manifest,
     read_stage,
     sole_writer,
+    write_stage,
 )
 
 INPUTS = {
@@ -207,11 +208,24 @@ def test_a_file_system_without_locks_is_one_sentence(run, monkeypatch):
         raise AssertionError
 
 
-@pytest.mark.parametrize("text", [None, "", '{"rows": [', "[1]"])
+def test_a_stage_comes_back_as_it_was_written(run):
+    write_stage(run, "sensitivity", {"rows": [{"layer": "lstm_1", "one_shot_loss_db": 0.25}]})
+    assert read_stage(run, "sensitivity") == {"rows": [{"layer": "lstm_1", "one_shot_loss_db": 0.25}]}
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", '{"sha256": "0", "content": {', "[1]", "{}", '{"content": {}}', "3"]
+)
 def test_a_stage_that_is_torn_or_missing_is_not_finished(run, text):
     run.stage("sensitivity").parent.mkdir()
     if text is not None:
         run.stage("sensitivity").write_text(text)
+    assert read_stage(run, "sensitivity") is None
+
+
+def test_a_stage_that_was_edited_is_not_finished(run):
+    write_stage(run, "sensitivity", {"rows": [0.25]})
+    run.stage("sensitivity").write_text(run.stage("sensitivity").read_text().replace("0.25", "0.24"))
     assert read_stage(run, "sensitivity") is None
 
 
