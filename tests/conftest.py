@@ -10,6 +10,8 @@ from hypothesis import settings
 settings.register_profile("npuexplore", deadline=None, derandomize=True)
 settings.load_profile("npuexplore")
 
+pytest_plugins = ["cli_fixtures"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
