@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from npuexplore.audio.sources import load_pairs
+from npuexplore.audio.sources import Pair, load_pairs
 from npuexplore.audio.stft import front_end
 from npuexplore.audio.wav import read_audio, write_wav
 from npuexplore.errors import BadInput
-from npuexplore.pipeline.checkpoints import find_model, read_network
+from npuexplore.pipeline.checkpoints import TrainedNetwork, find_model, read_network
 from npuexplore.train.enhance import enhance
-from npuexplore.train.evaluate import evaluate
+from npuexplore.train.evaluate import Quality, evaluate
 
 EVALUATE_SCHEMA = "npuexplore.evaluate/1"
 
 
-def evaluate_folders(model: str, *, clean: Path, noisy: Path, runs: Path) -> dict[str, Any]:
-    """Scores of a network over two folders of equally named files. Raises BadInput."""
-    trained = read_network(find_model(model, runs=runs))
-    pairs = load_pairs(clean, noisy, rate_hz=trained.network.frame_clock.sample_rate_hz)
-    quality = evaluate(
+def score_network(trained: TrainedNetwork, pairs: Sequence[Pair]) -> Quality:
+    """Scores of a network over pairs. Raises BadInput naming a pair that cannot be scored."""
+    return evaluate(
         trained.params,
         pairs,
         front_end(trained.network),
@@ -28,6 +27,13 @@ def evaluate_folders(model: str, *, clean: Path, noisy: Path, runs: Path) -> dic
         feature_scale=trained.feature_scale,
         plan=trained.plan,
     )
+
+
+def evaluate_folders(model: str, *, clean: Path, noisy: Path, runs: Path) -> dict[str, Any]:
+    """Scores of a network over two folders of equally named files. Raises BadInput."""
+    trained = read_network(find_model(model, runs=runs))
+    rate_hz = trained.network.frame_clock.sample_rate_hz
+    quality = score_network(trained, load_pairs(clean, noisy, rate_hz=rate_hz))
     return {
         "schema": EVALUATE_SCHEMA,
         "model": model,

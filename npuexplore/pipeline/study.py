@@ -28,6 +28,7 @@ from npuexplore.pipeline.data import (
     prepare_segments,
 )
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
+from npuexplore.pipeline.listening import score_network
 from npuexplore.pipeline.objectives import evaluator
 from npuexplore.pipeline.problem import Problem, problem_document
 from npuexplore.pipeline.quality import (
@@ -52,7 +53,6 @@ from npuexplore.search.driver import SearchResult, run_search
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.picks import Pick, PickList, choose_picks
 from npuexplore.search.space import Space, dominant_structures, single_structure, space_for
-from npuexplore.train.evaluate import evaluate
 
 BLAS_THREADS = 1
 """More would change the last bits of sensitivities and scores."""
@@ -308,15 +308,7 @@ def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, 
 
 
 def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
-    trained = read_network(path)
-    quality = evaluate(
-        trained.params,
-        pairs,
-        front_end(trained.network),
-        trained.network,
-        feature_scale=trained.feature_scale,
-        plan=trained.plan,
-    )
+    quality = score_network(read_network(path), pairs)
     return {
         "items": len(quality.files),
         "mean": {name: round(value, 3) for name, value in quality.mean.items()},
