@@ -79,3 +79,18 @@ def _unknown_objectives(problem: Problem) -> dict[str, str]:
     )
     why = f"profile {problem.profile.name} states no energy per operation or byte"
     return {name: why for name in ("energy_uj", "average_power_mw") if getattr(costs, name) is None}
+
+
+def refuse_lossy(problem: Problem, loss_db: FloatArray, violations: FloatArray) -> None:
+    """Raises LimitsNotMet when plans fit the part, and all of them lose more quality than is allowed.
+
+    loss_db : (P,) ; violations : (P, C) of `constraints_of`, quality last
+    """
+    fits = (violations[:, :-1] <= 0.0).all(axis=1)
+    if fits.any() and not (violations[fits, -1] <= 0.0).any():
+        limit_db, least_db = problem.study.limits.quality_loss_db, loss_db[fits].min()
+        raise LimitsNotMet(
+            f"study {problem.study.name}: limits.quality_loss_db: got {limit_db:g}; the plans that fit "
+            f"{problem.profile.name} lose at least {least_db:.2f} dB (predicted); raise the limit, list lower "
+            "sparsities and more bits, or train the baseline longer"
+        )

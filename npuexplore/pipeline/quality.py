@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,9 +161,9 @@ def _cases(space: Space) -> Iterator[tuple[str, LayerPlan]]:
     """For every layer: each pair of bits without zeros, then each way to have zeros at the most bits."""
     for column, layer in enumerate(space.network.layers):
         own = [i for i, parameter in enumerate(space.parameters) if column in parameter.columns]
-        grids = np.indices([len(space.parameters[i].choices) for i in own]).reshape(len(own), -1).T
-        choices = np.zeros((max(len(grids), 1), len(space.parameters)), np.int64)
-        choices[:, own] = grids
+        sizes = [len(space.parameters[i].choices) for i in own]
+        choices = np.zeros((math.prod(sizes), len(space.parameters)), np.int64)
+        choices[:, own] = np.array(list(np.ndindex(*sizes)), np.int64)
         plans = plans_from(space, choices)
         bits = bits_keys(plans)[:, column]
         for weight_bits, activation_bits in sorted({divmod(int(key), 32) for key in bits}):

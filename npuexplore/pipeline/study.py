@@ -29,7 +29,7 @@ from npuexplore.pipeline.data import (
 )
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
 from npuexplore.pipeline.listening import score_network
-from npuexplore.pipeline.objectives import evaluator
+from npuexplore.pipeline.objectives import evaluator, refuse_lossy
 from npuexplore.pipeline.problem import Problem, problem_document
 from npuexplore.pipeline.quality import (
     SensitivityModel,
@@ -267,6 +267,8 @@ def _search(job: _Job, model: SensitivityModel, rows: Sequence[Mapping[str, Any]
 
 def _choose(job: _Job, found: SearchResult) -> PickList:
     study = job.problem.study
+    loss_db = found.objectives[:, found.objective_names.index("quality_loss_db")]
+    refuse_lossy(job.problem, loss_db, found.violations)
     return choose_picks(
         found.objectives,
         found.objective_names,

@@ -8,7 +8,7 @@ import yaml
 from npuexplore.cost.estimate import block_shapes
 from npuexplore.documents.shipped import shipped_names
 from npuexplore.errors import BadInput, LimitsNotMet, UsageError
-from npuexplore.pipeline.objectives import constraints_of, evaluator
+from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_lossy
 from npuexplore.pipeline.problem import Problem, load_problem, problem_document, problem_of
 from npuexplore.pipeline.study_file import run_name
 from npuexplore.search.feasibility import preflight
@@ -143,6 +143,14 @@ def test_a_plan_breaks_a_limit_by_its_share_above_it(hearing_aid):
     np.testing.assert_allclose(
         evaluation.violations[:, names.index("quality_loss_db")], 0.9 / limits["quality_loss_db"] - 1.0
     )
+
+
+def test_plans_that_fit_and_lose_too_much_are_refused_with_the_least_loss(hearing_aid):
+    violations = np.array([[-0.1, -0.1, -0.1, 0.5], [-0.1, -0.1, 0.2, -0.5], [-0.1, -0.1, -0.1, 2.0]])
+    with pytest.raises(LimitsNotMet, match=r"limits.quality_loss_db: got .*lose at least 0.90 dB"):
+        refuse_lossy(hearing_aid, np.array([0.9, 0.3, 1.8]), violations)
+    refuse_lossy(hearing_aid, np.array([0.9, 0.3, 1.8]), violations - [0.0, 0.0, 0.0, 0.5])
+    refuse_lossy(hearing_aid, np.array([0.3]), violations[1:2])
 
 
 def test_an_objective_that_the_part_does_not_state_is_refused(tmp_path):

@@ -180,6 +180,13 @@ def test_every_case_of_the_space_is_measured_once(calibration):
     sensitivity_model(rows, NETWORK, recovery_frac=1.0)
 
 
+def test_a_layer_that_is_not_searched_is_measured_as_it_is_fixed():
+    fixed = LayerPlan(structure="weight", sparsity_frac=0.5, weight_bits=4)
+    space = space_for(SPEC.model_copy(update={"fixed": {"fc_1": fixed}}), NETWORK, [])
+    found = [choice for layer, choice in _cases(space) if layer == "fc_1"]
+    assert found == [LayerPlan(weight_bits=4), fixed]
+
+
 def test_unit_zeros_are_never_measured_on_the_mask_layer(calibration):
     rows = measured_cases()
     assert {row["structure"] for row in rows if row["layer"] == "fc_2"} == {"dense", "weight", "block"}
