@@ -91,6 +91,6 @@ def refuse_lossy(problem: Problem, loss_db: FloatArray, violations: FloatArray) 
         limit_db, least_db = problem.study.limits.quality_loss_db, loss_db[fits].min()
         raise LimitsNotMet(
             f"study {problem.study.name}: limits.quality_loss_db: got {limit_db:g}; the plans that fit "
-            f"{problem.profile.name} lose at least {least_db:.2f} dB (predicted); raise the limit, list lower "
-            "sparsities and more bits, or train the baseline longer"
+            f"{problem.profile.name} lose at least {least_db:.2f} dB (predicted); raise the limit, list "
+            "lower sparsities and more bits, or train the baseline longer"
         )
