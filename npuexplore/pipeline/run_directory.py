@@ -86,6 +86,7 @@ def sole_writer(run: RunDirectory) -> Iterator[None]:
 
     What a killed writer left half-written is removed; so is a run directory in which nothing was begun.
     """
+    first = not run.folder.parent.exists()
     with _locked(run):
         if run.manifest.exists():
             for litter in run.folder.rglob(".*.part"):
@@ -96,6 +97,8 @@ def sole_writer(run: RunDirectory) -> Iterator[None]:
             if [path.name for path in run.folder.iterdir()] == [LOCK]:
                 (run.folder / LOCK).unlink()
                 run.folder.rmdir()
+                if first and not any(run.folder.parent.iterdir()):
+                    run.folder.parent.rmdir()
 
 
 def _locked(run: RunDirectory) -> IO[str]:

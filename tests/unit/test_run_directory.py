@@ -166,6 +166,13 @@ def test_a_run_in_which_nothing_was_begun_is_removed(run):
     with pytest.raises(BadInput, match="the data"), sole_writer(run):
         raise BadInput("the data are bad")
     assert not run.folder.exists()
+    assert run.folder.parent.is_dir()
+
+
+def test_a_runs_folder_made_for_nothing_is_removed_too(tmp_path):
+    with sole_writer(RunDirectory(tmp_path / "new" / "tiny")):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_was_begun_stays(run):
