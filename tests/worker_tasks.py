@@ -64,6 +64,13 @@ def sleep_long(_, send):
     time.sleep(60)
 
 
+def sleep_and_leave_a_trace(path, send):
+    send("asleep")
+    time.sleep(2.0)
+    with open(path, "w"):
+        return
+
+
 def parent_of_a_sleeper():
     """Prints the process id of a sleeping worker and waits for it."""
 

@@ -23,7 +23,7 @@ def rising(bounds: tuple[float, float]) -> tuple[float, float]:
     """The bounds of a range, the lower one first; ValueError otherwise."""
     if bounds[0] > bounds[1]:
         raise ValueError(f"got {list(bounds)}; write the lower bound first: {sorted(bounds)}")
-    return bounds
+    return bounds[0] + 0.0, bounds[1] + 0.0  # numpy refuses to draw from 0.0 to -0.0
 
 
 _Decibels = Annotated[float, Field(ge=-90.0, le=60.0)]

@@ -165,7 +165,9 @@ def test_a_high_pass_takes_10_db_of_power_at_a_fraction_of_its_corner():
 
 def test_half_of_the_channels_roll_off_above_their_corner():
     settings = Augmentation(**{**FLAT, "roll_off_frac": 0.5, "roll_off_hz": (1_000.0, 1_000.0)})
-    top = gains_db(settings, count=400)[:, -1]
+    gains = gains_db(settings, count=400)
+    below, top = gains[:, 4:32], gains[:, -1]
+    np.testing.assert_allclose(below, 0.0, atol=0.01)
     assert 0.4 < (top < -5.0).mean() < 0.6
     assert (top > -12.0 * 3.01).all()
 
@@ -181,6 +183,11 @@ def test_slow_gains_wander_within_their_depth_on_half_of_the_items():
     in_db = 20.0 * np.log10(gains)
     assert np.abs(in_db).max() < 6.01
     assert 0.4 < (np.ptp(in_db, axis=0) > 0.1).mean() < 0.6
+
+
+def test_a_range_from_zero_to_minus_zero_is_zero():
+    settings = Augmentation(**{**FLAT, "tilt_db_per_octave": (0.0, -0.0)})
+    np.testing.assert_allclose(gains_db(settings)[:, 32:], 0.0, atol=0.01)
 
 
 def test_a_range_is_written_with_the_lower_bound_first():

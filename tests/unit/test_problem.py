@@ -55,7 +55,10 @@ def test_a_shipped_name_is_not_hidden_by_a_file_beside_the_study(tmp_path):
 
 
 def test_no_path_gets_into_the_document_of_a_problem(tmp_path):
-    assert str(tmp_path) not in json.dumps(problem_document(load_problem(tiny_study.write_study(tmp_path))))
+    study = tiny_study.write_study(tmp_path, network=str(tmp_path / "net.yaml"))
+    document = problem_document(load_problem(study))
+    assert document["study"]["network"] == "tinynet"
+    assert str(tmp_path) not in json.dumps(document)
 
 
 @pytest.mark.parametrize(

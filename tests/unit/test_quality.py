@@ -77,6 +77,12 @@ def test_choices_share_a_key_only_when_they_do_the_same(left, right):
     assert (keys_of(left)[1] == keys_of(right)[1]) == same_bits
 
 
+def test_blocks_of_one_area_are_told_apart():
+    shapes = [(1, 16), (16, 1), (4, 4), (2, 8), (256, 256)]
+    keys = {keys_of(LayerPlan(structure="block", sparsity_frac=0.5, block=shape))[0] for shape in shapes}
+    assert len(keys) == len(shapes)
+
+
 def test_every_plan_of_the_space_has_a_loss():
     model = sensitivity_model(invented_rows(np.random.default_rng(1)), NETWORK, recovery_frac=0.5)
     plans = plans_from(SPACE, random_choices(SPACE, np.random.default_rng(2), 300))

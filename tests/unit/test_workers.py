@@ -67,17 +67,15 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_is_a_dead_worker():
         run((worker_tasks.die_while_sending, None))
 
 
-def test_an_interruption_stops_the_workers():
-    sleepers = []
-
-    def interrupt(_, process_id):
-        sleepers.append(process_id)
+def test_an_interruption_stops_the_workers(tmp_path):
+    def interrupt(_, message):
+        assert message == "asleep"
         raise KeyboardInterrupt
 
+    trace = tmp_path / "slept"
     with pytest.raises(KeyboardInterrupt):
-        run((worker_tasks.sleep_long, None), on_message=interrupt)
-    assert len(sleepers) == 1
-    assert not is_running(sleepers[0])
+        run((worker_tasks.sleep_and_leave_a_trace, str(trace)), on_message=interrupt)
+    assert not trace.exists()
 
 
 def test_a_worker_leaves_interrupts_to_its_parent():

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import tiny_study
+
+from npuexplore.audio.mixtures import MixtureRecipe
+from npuexplore.compression.plan import CompressionPlan, LayerPlan
+from npuexplore.pipeline import jobs
+from npuexplore.pipeline.jobs import TrainingJob, run_jobs, train
+from npuexplore.records.checkpoint import load_checkpoint
+from npuexplore.train.fit import FitRecipe
+from npuexplore.workload.network import Network
+
+NETWORK = Network.model_validate(tiny_study.NETWORK)
+PLAN = CompressionPlan(layers={"lstm_1": LayerPlan(structure="weight", sparsity_frac=0.5)})
+
+
+@pytest.fixture(scope="module")
+def pool_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("segments")
+    rng = np.random.default_rng(1)
+    for name in ("speech", "noise"):
+        np.save(folder / f"{name}.npy", rng.integers(-9_000, 9_000, (16, 15 * 256)).astype(np.int16))
+    return folder
+
+
+def job_in(folder, pool_folder, **changes):
+    settings = {
+        "name": "baseline",
+        "network": NETWORK,
+        "recipe": FitRecipe(steps=7, batch=2, checkpoint_steps=2),
+        "mixtures": MixtureRecipe(pool_segments=16, segment_frames=16),
+        "pool_folder": pool_folder,
+        "state": folder / "training" / "baseline.npz",
+        "output": folder / "baseline.npz",
+        "seed": 3,
+        "credits": ("CC0",),
+    }
+    return TrainingJob(**{**settings, **changes})
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def stop_after(step):
+    def on_progress(_, done, *__):
+        if done == step:
+            raise Stop
+
+    return on_progress
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, pool_folder):
+    job = job_in(tmp_path_factory.mktemp("whole"), pool_folder)
+    train(job)
+    return job
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 6])
+def test_a_training_that_was_stopped_ends_in_the_same_bytes(tmp_path, pool_folder, whole, monkeypatch, step):
+    monkeypatch.setattr(jobs, "REPORT_STEPS", 1)
+    job = job_in(tmp_path, pool_folder)
+    with pytest.raises(Stop):
+        train(job, on_progress=stop_after(step))
+    assert not job.output.exists()
+    assert job.state.exists() == (step > 2)
+    train(job)
+    assert job.output.read_bytes() == whole.output.read_bytes()
+    assert not job.state.exists()
+
+
+def test_a_stopped_training_goes_on_from_its_last_checkpoint(tmp_path, pool_folder, monkeypatch):
+    monkeypatch.setattr(jobs, "REPORT_STEPS", 1)
+    job, steps = job_in(tmp_path, pool_folder), []
+    with pytest.raises(Stop):
+        train(job, on_progress=stop_after(5))
+    assert load_checkpoint(job.state)[1] == {"step": 4, "job": "baseline"}
+    train(job, on_progress=lambda _, step, *__: steps.append(step))
+    assert steps == [5, 6, 7]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"x" * 1_000])
+def test_a_torn_state_is_as_good_as_none(tmp_path, pool_folder, whole, content):
+    job = job_in(tmp_path, pool_folder)
+    job.state.parent.mkdir()
+    job.state.write_bytes(content)
+    train(job)
+    assert job.output.read_bytes() == whole.output.read_bytes()
+
+
+def test_a_finished_training_is_not_repeated(pool_folder, whole, monkeypatch):
+    monkeypatch.setattr(jobs, "run_tasks", lambda tasks, **_: [pytest.fail(task.name) for task in tasks])
+    run_jobs([whole], workers=1, on_progress=lambda *_: None)
+
+
+def test_a_retraining_starts_from_its_baseline_and_keeps_its_scale(tmp_path, pool_folder, whole):
+    recipe = FitRecipe(steps=1, batch=2, warmup_steps=0, peak_rate=1e-12, final_rate=1e-12)
+    retrained = train(job_in(tmp_path, pool_folder, recipe=recipe, start=whole.output, plan=PLAN, seed=4))
+    arrays, _ = load_checkpoint(whole.output)
+    np.testing.assert_array_equal(retrained.feature_scale, arrays["feature_scale"])
+    np.testing.assert_allclose(retrained.params["fc_2"]["bias"], arrays["params/fc_2/bias"], atol=1e-6)
+    assert np.count_nonzero(retrained.params["lstm_1"]["w_ih"]) < arrays["params/lstm_1/w_ih"].size
+
+
+def test_a_training_says_what_it_was(whole):
+    assert load_checkpoint(whole.output)[1]["training"] == {
+        "seed": 3, "steps": 7, "frames": 7 * 2 * 16, "credits": ["CC0"]
+    }  # fmt: skip
