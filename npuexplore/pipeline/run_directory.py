@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import npuexplore
 from npuexplore.documents.atomic import write_json
 from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 
@@ -150,16 +151,31 @@ def claim(run: RunDirectory, inputs: Mapping[str, Any], *, fresh: bool) -> None:
     """
     if not is_new(run):
         manifest = read_manifest(run)
-        if not fresh and manifest["sha256"] == digest(inputs):
-            return
         if not fresh:
-            changed = "; ".join(list(_differences(manifest["inputs"], inputs, ""))[:3])
-            raise UsageError(
-                f"{run.folder}: made with other inputs ({changed}); "
-                "keep both with --name NAME, or start over with --fresh"
-            )
+            _refuse_other(run, manifest, inputs)
+            return
         _empty(run)
-    write_json(run.manifest, {"schema": MANIFEST_SCHEMA, "sha256": digest(inputs), "inputs": dict(inputs)})
+    write_json(
+        run.manifest,
+        {
+            "schema": MANIFEST_SCHEMA,
+            "npuexplore": npuexplore.__version__,
+            "sha256": digest(inputs),
+            "inputs": dict(inputs),
+        },
+    )
+
+
+def _refuse_other(run: RunDirectory, manifest: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    """Raises UsageError when another study or another version made the run."""
+    version = {"npuexplore": npuexplore.__version__}
+    made_with = {"npuexplore": manifest.get("npuexplore", npuexplore.__version__)}
+    changed = list(_differences({**made_with, **manifest["inputs"]}, {**version, **inputs}, ""))
+    if changed:
+        raise UsageError(
+            f"{run.folder}: made with other inputs ({'; '.join(changed[:3])}); "
+            "keep both with --name NAME, or start over with --fresh"
+        )
 
 
 def read_manifest(run: RunDirectory) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+import npuexplore
 from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 from npuexplore.pipeline.run_directory import (
     RunDirectory,
@@ -71,6 +72,16 @@ def test_a_key_that_is_new_or_gone_is_a_difference_too(run):
         claim(run, {**INPUTS, "data": {"kind": "demo", "sha256": "abc"}}, fresh=False)
     with pytest.raises(UsageError, match=r"data: .* -> null"):
         claim(run, {key: INPUTS[key] for key in ("study", "profile", "network")}, fresh=False)
+
+
+def test_a_run_of_another_version_is_refused(run, monkeypatch):
+    claim(run, INPUTS, fresh=False)
+    before = npuexplore.__version__
+    monkeypatch.setattr(npuexplore, "__version__", "99.0")
+    with pytest.raises(UsageError, match=rf'npuexplore: "{before}" -> "99\.0"'):
+        claim(run, INPUTS, fresh=False)
+    claim(run, INPUTS, fresh=True)
+    assert read_manifest(run)["npuexplore"] == "99.0"
 
 
 def test_a_long_difference_is_cut_short(run):
