@@ -35,6 +35,7 @@ __all__ = [
     "load_corpus",
     "load_pairs",
     "require_training",
+    "sound_files",
 ]
 
 Float32 = NDArray[np.float32]
@@ -115,7 +116,7 @@ def _load(folder: Path, spec: SplitSpec, reader: _Reader) -> Corpus:
     if pairs_folder is None and not (speech.is_dir() and noise.is_dir()):
         raise BadInput(f"{folder}: holds neither speech/ and noise/ nor clean/ and noisy/; sort the files so")
     pair_paths = _paired(pairs_folder / "clean", pairs_folder / "noisy") if pairs_folder else []
-    reader.total = len(_sound_files(speech)) + len(_sound_files(noise)) + 2 * len(pair_paths)
+    reader.total = len(sound_files(speech)) + len(sound_files(noise)) + 2 * len(pair_paths)
     train, validation, test = _read_splits(folder, manifest, spec=spec, reader=reader)
     return Corpus(
         train=train,
@@ -201,7 +202,7 @@ def _read_part(
 ) -> tuple[list[Recording], list[Item]]:
     """The recordings of `speech/` or `noise/`, and what the choice of splits needs to know of each."""
     recordings, items = [], []
-    for path in _sound_files(part):
+    for path in sound_files(part):
         local = path.relative_to(part)
         entry = manifest.get(f"{part.name}/{local.as_posix()}") or _guessed(local)
         samples = reader(path)
@@ -224,10 +225,16 @@ def _taken(recordings: Iterable[Recording], splits: Iterable[str], wanted: str) 
     return tuple(r for r, split in zip(recordings, splits, strict=True) if split == wanted)
 
 
-def _sound_files(folder: Path) -> list[Path]:
-    """Sound files below `folder`, hidden ones left out, in the order of their names."""
+def sound_files(folder: Path) -> list[Path]:
+    """Sound files below `folder`, hidden ones left out, in the order of their names.
+
+    Raises BadInput for a name that is not UTF-8.
+    """
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    visible = (p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    visible = [p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    for path in visible:
+        if any("\ud800" <= character <= "\udfff" for character in str(path.relative_to(folder))):
+            raise BadInput(f"{folder}: the file name {path.name!a} is not UTF-8; rename it")
     return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())
 
 
@@ -250,7 +257,7 @@ def _find_pairs(folder: Path, *, wanted: str) -> Path | None:
 def _paired(clean: Path, noisy: Path) -> list[tuple[str, Path, Path]]:
     """(name, clean, noisy) of every pair; both folders must hold the same names."""
     cleans, noisies = (
-        {path.relative_to(folder).with_suffix("").as_posix(): path for path in _sound_files(folder)}
+        {path.relative_to(folder).with_suffix("").as_posix(): path for path in sound_files(folder)}
         for folder in (clean, noisy)
     )
     if lonely := sorted(cleans.keys() ^ noisies.keys()):

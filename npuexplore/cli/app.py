@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated, Any, NoReturn
@@ -53,7 +54,7 @@ def options(
 
 def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code."""
-    _open_closed_streams()
+    _prepare_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _run(sys.argv[1:])
@@ -84,11 +85,14 @@ def _run(arguments: list[str]) -> None:
         command.invoke(context)
 
 
-def _open_closed_streams() -> None:
-    """Without this, printing into a stream that the shell closed (`>&-`) is an AttributeError."""
+def _prepare_streams() -> None:
+    """Makes printing safe: into a stream that the shell closed (`>&-`), of what a terminal cannot show."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if name == "stderr" else "replace")
 
 
 def _refuse(error: Any) -> NoReturn:
@@ -102,5 +106,6 @@ def _refuse(error: Any) -> NoReturn:
 
 
 def _leave(sentence: str, exit_code: int) -> NoReturn:
-    sys.stderr.write(f"npuexplore: {sentence}\n")
+    one_line = "".join(character if character.isprintable() else "?" for character in sentence)
+    sys.stderr.write(f"npuexplore: {one_line}\n")
     sys.exit(exit_code)

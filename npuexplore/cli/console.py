@@ -20,7 +20,8 @@ DEFAULT_RUNS = Path("runs")
 
 def print_json(document: Any) -> None:
     """One document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    plain = "utf" not in (sys.stdout.encoding or "utf").lower()
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=plain) + "\n")
 
 
 def note(text: str) -> None:

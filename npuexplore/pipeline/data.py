@@ -17,8 +17,7 @@ from npuexplore.audio.augment import Augmentation
 from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.audio.mixtures import fixed_mixtures
 from npuexplore.audio.pool import segment_pair
-from npuexplore.audio.sources import Corpus, Pair, Split, load_corpus, require_training
-from npuexplore.audio.wav import SUFFIXES
+from npuexplore.audio.sources import Corpus, Pair, Split, load_corpus, require_training, sound_files
 from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 from npuexplore.pipeline.run_directory import RunDirectory, digest
 from npuexplore.pipeline.study_file import StudyFile
@@ -43,7 +42,7 @@ def data_document(study: StudyFile, folder: Path | None) -> dict[str, Any]:
         return {"kind": "demo"}
     if not folder.is_dir():
         raise BadInput(f"--data {folder}: no such folder; give one with speech/ and noise/")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sound_files(folder)
     listing: list[Any] = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files]
     manifest = folder / MANIFEST_NAME
     if manifest.is_file():

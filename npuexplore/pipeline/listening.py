@@ -49,6 +49,8 @@ def enhance_file(model: str, *, source: Path, target: Path, runs: Path) -> int:
     """
     if target.is_dir():
         raise BadInput(f"{target}: is a folder; name the WAV file to write")
+    if target.suffix.lower() != ".wav":
+        raise BadInput(f"{target}: only WAV can be written; name it {target.stem}.wav")
     if target.exists() and source.exists() and target.samefile(source):
         raise BadInput(f"{target}: is the recording itself; name another file to write")
     trained = read_network(find_model(model, runs=runs))

@@ -247,6 +247,31 @@ def test_inspecting_enhancing_and_scoring_a_bad_sound_file_is_bad_input(
     assert everything_in(inside) == before
 
 
+def test_a_file_name_that_is_no_text_is_bad_input(cli, inside, tiny, recordings):
+    shutil.copytree(recordings, inside / "data")
+    try:
+        os.rename("data/speech/bert_1.wav", b"data/speech/bert_\xff.wav")
+    except OSError:
+        pytest.skip("this file system keeps no such name")
+    for arguments in (("study", "run", tiny, "--data", "data"), ("data", "inspect", "data")):
+        outcome = cli(*arguments)
+        assert outcome.code == 3
+        assert "is not UTF-8; rename it" in outcome.sentence
+
+
+def test_a_name_with_line_breaks_and_escapes_stays_on_one_line(cli, inside):
+    outcome = cli("data", "inspect", "a\nb\x1b[31m")
+    assert outcome.code == 3
+    assert outcome.sentence.startswith("a?b?[31m: no such folder")
+
+
+@pytest.mark.parametrize("output", [("--json",), ()])
+def test_a_terminal_without_utf_8_shows_what_it_can(output):
+    outcome = run_program(*ESTIMATE, *output, environment={"PYTHONIOENCODING": "ascii"})
+    assert outcome.code == 0
+    assert outcome.out.isascii()
+
+
 def test_a_study_whose_data_was_mended_goes_on_without_ado(
     cli, spoilt, inside, tiny, recordings, monkeypatch
 ):

@@ -189,6 +189,8 @@ def test_a_missing_recording_and_a_folder_to_write_are_one_sentence_each(runs, t
         enhance_file("tiny:knee", source=tmp_path / "in.wav", target=tmp_path / "out.wav", runs=runs)
     with pytest.raises(BadInput, match="is a folder"):
         enhance_file("tiny:knee", source=tmp_path / "in.wav", target=tmp_path, runs=runs)
+    with pytest.raises(BadInput, match=r"only WAV can be written; name it out.wav"):
+        enhance_file("tiny:knee", source=tmp_path / "in.wav", target=tmp_path / "out.mp3", runs=runs)
     assert (tmp_path / "out.wav").read_text() == "old"
 
 
