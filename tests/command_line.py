@@ -5,6 +5,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+ESTIMATE = ("estimate", "--profile", "micronpu-block16", "--network", "tinylstm")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,3 +43,7 @@ def output_of(process, timeout=120):
 
 def run_program(*arguments, **settings):
     return output_of(program(*arguments, **settings))
+
+
+def everything_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
