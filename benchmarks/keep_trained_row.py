@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("destination", type=Path)
     parser.add_argument("--command", default="", help="the command that made the run")
     parser.add_argument("--commit", default="", help="commit that trained it; the checkout's where not given")
+    parser.add_argument("--sources", default="", help="packages that the audio came from, for the credits")
     parser.add_argument("--ship", default="", help="also ship the baseline under this name")
     arguments = parser.parse_args()
     run = RunDirectory(arguments.run)
@@ -34,7 +35,7 @@ def main() -> None:
     if arguments.ship:
         shipped = shipped_folder("studies") / "checkpoints" / f"{arguments.ship}.npz"
         keep_half(run.baseline, shipped)
-        write_text(shipped.with_suffix(".md"), credits_text(arguments.ship, results))
+        write_text(shipped.with_suffix(".md"), credits_text(arguments.ship, results, arguments.sources))
     trained = {
         "commit": arguments.commit or head_commit(),
         "command": arguments.command,
@@ -51,7 +52,7 @@ def keep_half(source: Path, destination: Path) -> None:
     print(f"{destination}: {size_bytes:,} bytes")
 
 
-def credits_text(name: str, results: dict[str, object]) -> str:
+def credits_text(name: str, results: dict[str, object], sources: str) -> str:
     baseline = results["baseline"]
     assert isinstance(baseline, dict)
     listed = "\n".join(f"- {credit}" for credit in baseline["credits"])
@@ -59,6 +60,11 @@ def credits_text(name: str, results: dict[str, object]) -> str:
         f"# {name}\n\nWeights trained by npuexplore on recorded speech and noise. As part of it is "
         "CC-BY-SA-3.0, the weights are under CC-BY-SA-3.0 (https://creativecommons.org/licenses/by-sa/3.0/), "
         f"not under Apache-2.0.\n\nAudio they learned from, by licence and maker:\n\n{listed}\n"
+        + (
+            f"\nIt came from these packages, whose copyright files name every author: {sources}.\n"
+            if sources
+            else ""
+        )
     )
 
 
