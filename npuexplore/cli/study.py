@@ -83,18 +83,22 @@ def _show_results(run: RunDirectory, *, as_json: bool) -> None:
         print_json(results)
         return
     try:
-        title, rows = f"{results['study']['name']} on {results['profile']['name']}", _rows(results)
+        title, rows = _title(results), _rows(results)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise unusable_results(run) from None
-    columns = ["network", "latency ms", "flash kB", "SDR gain dB", "SI-SDR gain dB", "loss dB", "predicted"]
+    columns = ["network", "ms", "flash kB", "SDR dB", "SI-SDR dB", "lost dB", "predicted"]
     print_table(title, columns, rows)
     note(f"Report: {run.report}")
     note(f"Results: {run.results}")
 
 
+def _title(results: dict[str, Any]) -> str:
+    return f"{results['study']['name']} on {results['profile']['name']}: gains over unseen noisy mixtures"
+
+
 def _rows(results: dict[str, Any]) -> list[list[str]]:
     baseline = results["baseline"]
-    rows = [_row("baseline (float)", baseline["estimates"], baseline["quality"])]
+    rows = [_row("float baseline", baseline["estimates"], baseline["quality"])]
     for pick in results["picks"]:
         losses_db = (pick["achieved"]["quality_loss_db"], pick["predicted"]["quality_loss_db"])
         rows.append(_row(pick["name"], pick["estimates"], pick["achieved"]["quality"], *losses_db))
