@@ -25,7 +25,6 @@ from npuexplore.pipeline.data import (
     data_document,
     evaluation_sets,
     gather,
-    prepare_segments,
 )
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
 from npuexplore.pipeline.listening import score_network
@@ -47,6 +46,7 @@ from npuexplore.pipeline.run_directory import (
     sole_writer,
     write_stage,
 )
+from npuexplore.pipeline.segments import prepare_segments
 from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search

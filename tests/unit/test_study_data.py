@@ -9,17 +9,17 @@ import tiny_study
 from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.audio.pool import segment_pair
 from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
-from npuexplore.pipeline import data
+from npuexplore.pipeline import data, segments
 from npuexplore.pipeline.data import (
     calibration_set,
     credits_of,
     data_document,
     evaluation_sets,
     gather,
-    prepare_segments,
 )
 from npuexplore.pipeline.problem import load_problem
 from npuexplore.pipeline.run_directory import RunDirectory
+from npuexplore.pipeline.segments import prepare_segments
 from npuexplore.pipeline.timings import add_seconds
 
 
@@ -163,6 +163,20 @@ def test_segments_that_are_there_are_not_made_again(problem, corpus, prepared):
     assert heard == []
 
 
+def test_a_stopped_preparation_goes_on_after_its_finished_chunks(tmp_path, problem, corpus, prepared):
+    half = tmp_path / "cache" / "segments.part"
+    shutil.copytree(prepared[0], half)
+    made = np.load(half / "made.npy")
+    made[1] = 0
+    np.save(half / "made.npy", made)
+    speech = np.load(half / "speech.npy")
+    speech[25:50] = 0
+    np.save(half / "speech.npy", speech)
+    whole, heard = prepare(tmp_path, problem, corpus, workers=1)
+    assert len(heard) == 1
+    assert (whole / "speech.npy").read_bytes() == (prepared[0] / "speech.npy").read_bytes()
+
+
 def test_without_room_the_megabytes_are_said_and_nothing_stays(tmp_path, problem, corpus, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -175,7 +189,7 @@ def test_without_room_the_megabytes_are_said_and_nothing_stays(tmp_path, problem
 
 def test_room_is_taken_by_writing_where_the_system_cannot_reserve_it(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "posix_fallocate")
-    data._reserve(tmp_path / "x" / "speech.npy", (3, 700_000))
+    segments._reserve(tmp_path / "x", (3, 700_000))
     array = np.load(tmp_path / "x" / "speech.npy")
     assert array.shape == (3, 700_000)
     assert array.dtype == np.int16
