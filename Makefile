@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 .PHONY: help quickstart test test-slow lint types contracts oracles bench clean
 
 help:
-	@echo "make quickstart   install with the demo voices and run the main job (about 4 minutes)"
+	@echo "make quickstart   install with the demo voices and run the main job (about 2 minutes)"
 	@echo "make test         install and run the tests"
 	@echo "make test-slow    kill a study at every stage and at random moments (about 3 minutes)"
 	@echo "make lint types   ruff and import contracts; mypy"

@@ -36,10 +36,3 @@ class EnvironmentLacking(NpuexploreError):
     """Something outside the input is missing: an extra, storage, disk space."""
 
     exit_code = 4
-
-
-class UnsupportedLayer(BadInput):
-    """A layer kind that an engine has no cost for."""
-
-    def __init__(self, layer: str, engine: str, hint: str) -> None:
-        super().__init__(f"layer {layer}: engine {engine} has no kernel for it; {hint}")

@@ -44,17 +44,6 @@ def segment_pair(
     return _full_scale(speech), _full_scale(noise)
 
 
-def build_pool(
-    split: Split, settings: Augmentation, *, segments: int, samples: int, rate_hz: int, seed: int
-) -> SegmentPool:
-    """A pool in memory: `segments` segments of speech and as many of noise."""
-    pairs = [
-        segment_pair(split, settings, index, samples=samples, rate_hz=rate_hz, seed=seed)
-        for index in range(segments)
-    ]
-    return SegmentPool(np.stack([speech for speech, _ in pairs]), np.stack([noise for _, noise in pairs]))
-
-
 def random_crop(samples: FloatArray, length: int, rng: np.random.Generator) -> FloatArray:
     """A random stretch of `length` samples; shorter input is repeated."""
     if len(samples) < length:

@@ -37,18 +37,15 @@ def list_all(as_json: Json = False) -> None:
 @app.command("show")
 def show(profile: Profile, as_json: Json = False) -> None:
     """Every figure of a profile with its source."""
+    from npuexplore.hardware.lint import profile_document
     from npuexplore.hardware.load import load_profile
-    from npuexplore.hardware.profile import figures, source_of
 
-    part = load_profile(profile)
+    document = profile_document(load_profile(profile))
     if as_json:
-        print_json(part.model_dump(mode="json", by_alias=True))
+        print_json(document)
         return
-    rows = []
-    for key, value in figures(part):
-        source = source_of(part, key)
-        rows.append([key, f"{value:,}", source.source if source else ""])
-    print_table(f"{part.name}: {part.description}", ["figure", "value", "source"], rows)
+    rows = [[figure["key"], f"{figure['value']:,}", figure["source"]] for figure in document["figures"]]
+    print_table(f"{document['name']}: {document['description']}", ["figure", "value", "source"], rows)
 
 
 @app.command("check")

@@ -105,11 +105,6 @@ def sum_layers(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
     return np.asarray(summed.T)
 
 
-def layer_values(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
-    """(P, M) values that are equal for all matrices of a layer, as (P, L)."""
-    return np.asarray(values.T[tables.matrix_start].T)
-
-
 def matrix_values(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
     """(P, L) values repeated to the (P, M) matrices of each layer."""
     return _columns(values, tables.matrix_layer)

@@ -25,8 +25,7 @@ from npuexplore.errors import (
 
 Send = Callable[[Any], None]
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-_ERRORS = {kind.exit_code: kind for kind in (NpuexploreError, LimitsNotMet, UsageError, EnvironmentLacking)}
-_ERRORS[BadInput.exit_code] = BadInput
+_ERRORS = {kind.exit_code: kind for kind in (LimitsNotMet, UsageError, BadInput, EnvironmentLacking)}
 
 
 @dataclass(frozen=True)

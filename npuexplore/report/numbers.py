@@ -70,11 +70,6 @@ def cycles(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f} cycles"
 
 
-def microjoules(value: float | None) -> str:
-    """`12.3 µJ`"""
-    return UNKNOWN if value is None else f"{significant(value)} µJ"
-
-
 def milliwatts(value: float | None) -> str:
     """`1.85 mW`"""
     return UNKNOWN if value is None else f"{significant(value)} mW"

@@ -12,7 +12,6 @@ from npuexplore.workload.network import (
     DenseLayer,
     Network,
     gate_count,
-    input_features,
     matrices,
     output_features,
 )
@@ -89,29 +88,3 @@ def network_tables(network: Network) -> NetworkTables:
         ),
         bands=network.bands,
     )
-
-
-def layer_macs(network: Network) -> dict[str, int]:
-    """Multiply-accumulates of each layer per frame.
-
-    >>> from npuexplore.workload.load import load_network
-    >>> layer_macs(load_network("tinylstm"))
-    {'lstm_1': 393216, 'lstm_2': 524288, 'fc_1': 32768, 'fc_2': 16384}
-    """
-    macs = {layer.name: 0 for layer in network.layers}
-    for layer, _, rows, columns in matrices(network):
-        macs[layer] += rows * columns
-    return macs
-
-
-def layer_biases(network: Network) -> dict[str, int]:
-    """Biases of each layer; a reset-after GRU has two per gate row."""
-    return {
-        layer.name: gate_count(layer.kind) * output_features(layer) * (2 if layer.kind == "gru" else 1)
-        for layer in network.layers
-    }
-
-
-def layer_inputs(network: Network) -> dict[str, int]:
-    """Values that each layer receives per frame."""
-    return dict(zip((layer.name for layer in network.layers), input_features(network), strict=True))

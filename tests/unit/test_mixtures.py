@@ -10,7 +10,7 @@ from npuexplore.audio.mixtures import (
     spectral_batch,
     training_batches,
 )
-from npuexplore.audio.pool import SegmentPool, build_pool, segment_pair
+from npuexplore.audio.pool import SegmentPool, segment_pair
 from npuexplore.audio.sources import Recording, Split
 from npuexplore.audio.stft import front_end, stft
 from npuexplore.errors import BadInput
@@ -42,7 +42,11 @@ def split():
 
 @pytest.fixture(scope="module")
 def pool(split):
-    return build_pool(split, Augmentation(), segments=16, samples=SAMPLES, rate_hz=16_000, seed=3)
+    pairs = [
+        segment_pair(split, Augmentation(), index, samples=SAMPLES, rate_hz=16_000, seed=3)
+        for index in range(16)
+    ]
+    return SegmentPool(*map(np.stack, zip(*pairs, strict=True)))
 
 
 def batches(pool, *, batch=4, seed=1, **recipe):
