@@ -13,7 +13,7 @@ from npuexplore.compression import encoding
 from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts, StorageOption, fastest_no_larger, whole_cycles
 from npuexplore.cost.traffic import Route, activation_bytes, region_bytes, region_cycles
-from npuexplore.hardware.engines import CortexM, LinearKernel, RecurrentKernel, SparseKernel, Toolchain
+from npuexplore.hardware.cortex_m import CortexM, LinearKernel, RecurrentKernel, SparseKernel, Toolchain
 from npuexplore.units import ceil_div
 from npuexplore.workload.counts import Counts, NetworkTables
 

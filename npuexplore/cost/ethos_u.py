@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.traffic import Route, region_bytes
-from npuexplore.hardware.engines import EthosU, Lowering
+from npuexplore.hardware.ethos_u import EthosU, Lowering
 from npuexplore.hardware.profile import MemoryRegion
 from npuexplore.units import ceil_div, round_up
 from npuexplore.workload.counts import LUT_ACTIVATIONS, Counts, NetworkTables

@@ -6,7 +6,8 @@ import numpy as np
 
 from npuexplore.compression.shapes import PlanShapes
 from npuexplore.cost.front_end import FrontEndCosts
-from npuexplore.hardware.engines import Engine, EthosU
+from npuexplore.hardware.engines import Engine
+from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.hardware.profile import Runtime
 from npuexplore.units import round_up
 from npuexplore.workload.counts import Counts, NetworkTables

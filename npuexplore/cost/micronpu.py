@@ -22,7 +22,7 @@ from npuexplore.cost.compute import (
     tile_cycles,
 )
 from npuexplore.cost.traffic import Route, activation_bytes, region_bytes, region_cycles
-from npuexplore.hardware.engines import MicroNpu
+from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.units import IntArray, ceil_div
 from npuexplore.workload.counts import Counts, NetworkTables
 

@@ -11,7 +11,9 @@ from npuexplore.compression.plan import LayerPlan
 from npuexplore.cost.cortex_m import format_name
 from npuexplore.cost.ethos_u import encoded_bytes
 from npuexplore.errors import BadInput
-from npuexplore.hardware.engines import CortexM, EthosU, MicroNpu, SparseKernel
+from npuexplore.hardware.cortex_m import CortexM, SparseKernel
+from npuexplore.hardware.ethos_u import EthosU
+from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.units import IntArray, ceil_div
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from npuexplore.hardware.engines import CortexM, EthosU, MicroNpu
+from npuexplore.hardware.cortex_m import CortexM
+from npuexplore.hardware.ethos_u import EthosU
+from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile, figures, source_of
 
 UNITS = (

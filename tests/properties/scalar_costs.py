@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from npuexplore.compression.plan import CompressionPlan
-from npuexplore.hardware.engines import MicroNpu
+from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import ELEMENTWISE_PER_UNIT, LUT_PER_UNIT
 from npuexplore.workload.network import DenseLayer, Network, gate_count, output_features
