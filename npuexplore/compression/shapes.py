@@ -50,6 +50,10 @@ class PlanShapes:
     kept_weights: Counts
     """(P, L) non-zero weights."""
 
+    def take(self, rows: slice) -> PlanShapes:
+        """The plans of a run of rows."""
+        return PlanShapes(**{name: values[rows] for name, values in vars(self).items()})
+
 
 def plan_shapes(tables: NetworkTables, plans: PlanBatch) -> PlanShapes:
     """Sizes and zeros of P plans.

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import CompressionPlan, PlanBatch, batch_plans
-from npuexplore.compression.shapes import plan_shapes
+from npuexplore.compression.shapes import PlanShapes, plan_shapes
 from npuexplore.cost import cortex_m, ethos_u, footprint, micronpu
 from npuexplore.cost.assumptions import assumption_sentences
 from npuexplore.cost.compute import TERMS, EngineCosts
 from npuexplore.cost.energy import dynamic_energy_uj, power_energy_uj, unknown_energy_keys
 from npuexplore.cost.front_end import FrontEndCosts, front_end_costs
 from npuexplore.cost.result import Estimate, LayerEstimates, Totals
+from npuexplore.cost.states import distinct_states, joined_costs, spread
 from npuexplore.cost.traffic import Route, route_of
 from npuexplore.errors import BadInput, UsageError
 from npuexplore.hardware.engines import block_granules
@@ -25,7 +26,9 @@ from npuexplore.units import cycles_to_ms
 from npuexplore.workload.counts import Counts, NetworkTables, network_tables
 from npuexplore.workload.network import Network
 
-CHUNK_PLANS = 2_048
+CHUNK_PLANS = 65_536
+"""Plans looked at together for layers in the same state; bounds the memory of intermediate arrays."""
+COSTED_PLANS = 2_048
 """Plans costed at once; their arrays stay in the cache."""
 
 ENGINES: Mapping[str, Callable[..., EngineCosts]] = {
@@ -155,7 +158,7 @@ def _all_chunks(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Residen
 def _chunk(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tuple[str, ...]]:
     profile, tables, route = part.profile, part.tables, part.route
     shapes = plan_shapes(tables, plans)
-    costs = ENGINES[profile.engine.family](profile.engine, route, tables, shapes)
+    costs = _layer_costs(part, shapes)
     dense_macs = np.add.reduceat(tables.matrix_gates * _dense_elems_per_gate(tables), tables.matrix_start)
     layers = LayerEstimates(
         macs=_with_front_end(np.broadcast_to(dense_macs, costs.cycles.shape), 0),
@@ -184,6 +187,22 @@ def _chunk(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tu
     if route.weights == route.activations:
         sram = sram + costs.weight_bytes.sum(axis=1) + bias
     return layers, _Resident(flash, sram, _network_energy(part, costs)), costs.formats
+
+
+def _layer_costs(part: _Part, shapes: PlanShapes) -> EngineCosts:
+    """Costs of every layer of every plan; layers in the same state are costed once."""
+    states = distinct_states(shapes, part.tables)
+    if states is None:
+        return _engine_costs(part, shapes)
+    return spread(_engine_costs(part, states.shapes), states.index)
+
+
+def _engine_costs(part: _Part, shapes: PlanShapes) -> EngineCosts:
+    engine, rows = part.profile.engine, shapes.units.shape[0]
+    costs = ENGINES[engine.family]
+    runs = [slice(start, start + COSTED_PLANS) for start in range(0, max(rows, 1), COSTED_PLANS)]
+    parts = [costs(engine, part.route, part.tables, shapes.take(run)) for run in runs]
+    return parts[0] if len(parts) == 1 else joined_costs(parts)
 
 
 def _dense_elems_per_gate(tables: NetworkTables) -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from npuexplore.compression.shapes import PlanShapes
@@ -18,13 +19,29 @@ class Route:
     weights: str
     activations: str
     storage: str
-    weight_memory: MemoryRegion
-    activation_memory: MemoryRegion
+    network_io: str
+    """Memory of the graph's input and output."""
+    staging: str | None
+    """Memory that weights may be buffered in before they are used."""
+    arena_limit_bytes: int | None
+    """Most that the arena may take of its memory; None for all of it."""
+    memories: Mapping[str, MemoryRegion]
+
+    @property
+    def weight_memory(self) -> MemoryRegion:
+        """Where weights are read from."""
+        return self.memories[self.weights]
+
+    @property
+    def activation_memory(self) -> MemoryRegion:
+        """Where intermediate tensors and state live."""
+        return self.memories[self.activations]
 
     @property
     def regions(self) -> tuple[str, ...]:
         """Names of the memories that the engine touches, activations first."""
-        return tuple(dict.fromkeys((self.activations, self.weights)))
+        touched = (self.activations, self.weights, self.network_io, self.staging)
+        return tuple(dict.fromkeys(name for name in touched if name is not None))
 
 
 def route_of(profile: HardwareProfile, memory_mode: str) -> Route:
@@ -34,8 +51,10 @@ def route_of(profile: HardwareProfile, memory_mode: str) -> Route:
         weights=mode.weights,
         activations=mode.activations,
         storage=mode.storage,
-        weight_memory=profile.memories[mode.weights],
-        activation_memory=profile.memories[mode.activations],
+        network_io=getattr(mode, "network_io", None) or mode.activations,
+        staging=getattr(mode, "staging", None),
+        arena_limit_bytes=getattr(mode, "arena_limit_bytes", None),
+        memories=profile.memories,
     )
 
 
@@ -59,12 +78,11 @@ def transfer_cycles(moved_bytes: IntArray, *, bytes_per_cycle: float, latency_cy
 
 def region_cycles(route: Route, moved: dict[str, Counts]) -> dict[str, Counts]:
     """(P, L) cycles of each memory region for its traffic."""
-    memories = {route.activations: route.activation_memory, route.weights: route.weight_memory}
     return {
         name: transfer_cycles(
             amount,
-            bytes_per_cycle=memories[name].bytes_per_cycle,
-            latency_cycles=memories[name].read_latency_cycles,
+            bytes_per_cycle=route.memories[name].bytes_per_cycle,
+            latency_cycles=route.memories[name].read_latency_cycles,
         )
         for name, amount in moved.items()
     }

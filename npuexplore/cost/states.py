@@ -1,0 +1,136 @@
+"""Layers in the same state cost the same: many plans, few distinct states of each layer.
+
+A layer's costs follow from its own column of `PlanShapes` alone (its inputs are the units that the layer
+before it kept), so that a batch is costed once per distinct state and spread over the plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression.shapes import PlanShapes
+from npuexplore.cost.compute import EngineCosts
+from npuexplore.workload.counts import NetworkTables
+
+STATE_FIELDS = (
+    "units",
+    "inputs",
+    "zeros_frac",
+    "block_rows",
+    "block_columns",
+    "weight_bits",
+    "activation_bits",
+)
+"""Fields of `PlanShapes` that tell two states of a layer apart."""
+WORTHWHILE_REUSE = 2
+"""Plans per state from which spreading is cheaper than costing every plan."""
+FEWEST_PLANS = 64
+"""Plans below which looking for repetition is not worth the time."""
+DIRECT_CODES = 1 << 20
+"""Span of codes up to which states are counted by a table instead of by sorting."""
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class States:
+    """The distinct states of L layers among P plans."""
+
+    shapes: PlanShapes
+    """S rows; a layer with fewer states repeats its first one."""
+    index: NDArray[np.intp]
+    """(L, P) row of `shapes` that each layer of each plan is in."""
+
+
+def distinct_states(shapes: PlanShapes, tables: NetworkTables) -> States | None:
+    """The states of a batch, or None where too few repeat to gain anything."""
+    plans, layers = shapes.units.shape
+    if plans < FEWEST_PLANS:
+        return None
+    first: list[NDArray[np.intp]] = []
+    index = np.empty((layers, plans), np.intp)
+    for layer in range(layers):
+        rows, index[layer] = _distinct_rows([getattr(shapes, name)[:, layer] for name in STATE_FIELDS])
+        first.append(rows)
+    count = max(rows.size for rows in first)
+    if count * WORTHWHILE_REUSE > plans:
+        return None
+    chosen = np.stack([np.concatenate([rows, np.repeat(rows[:1], count - rows.size)]) for rows in first])
+    return States(_rows_of_layers(shapes, tables, chosen), index)
+
+
+def joined_costs(parts: Sequence[EngineCosts]) -> EngineCosts:
+    """The costs of several runs of plans, one after the other."""
+
+    def one_after_the_other(pieces: list[Any]) -> Any:
+        if isinstance(pieces[0], Mapping):
+            return {name: one_after_the_other([piece[name] for piece in pieces]) for name in pieces[0]}
+        if isinstance(pieces[0], np.ndarray):
+            return np.concatenate([piece.T for piece in pieces], axis=1).T
+        return pieces[0]
+
+    columns = [vars(part) for part in parts]
+    return EngineCosts(**{name: one_after_the_other([part[name] for part in columns]) for name in columns[0]})
+
+
+def spread(costs: EngineCosts, index: NDArray[np.intp]) -> EngineCosts:
+    """Costs of S states spread over the P plans that are in them."""
+
+    def over_plans(values: Any) -> Any:
+        if isinstance(values, Mapping):
+            return {name: over_plans(each) for name, each in values.items()}
+        if isinstance(values, np.ndarray):
+            return np.stack([values[:, layer].take(rows) for layer, rows in enumerate(index)]).T
+        return values
+
+    return EngineCosts(**{name: over_plans(values) for name, values in vars(costs).items()})
+
+
+def _rows_of_layers(shapes: PlanShapes, tables: NetworkTables, chosen: NDArray[np.intp]) -> PlanShapes:
+    """`shapes` with row `chosen[layer, s]` of every layer's and matrix's column as row s."""
+
+    def taken(values: NDArray[Any]) -> NDArray[Any]:
+        owner = range(chosen.shape[0]) if values.shape[1] == chosen.shape[0] else tables.matrix_layer
+        return np.stack([values[:, column].take(chosen[layer]) for column, layer in enumerate(owner)]).T
+
+    return PlanShapes(**{name: taken(values) for name, values in vars(shapes).items()})
+
+
+def _distinct_rows(fields: list[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(first row of each distinct combination, combination of each row)."""
+    code = np.zeros(fields[0].size, np.int64)
+    for field in fields:
+        if (field == field[0]).all():
+            continue
+        values, span = _codes(field)
+        code, _ = _compact(code * span + values)
+    compact, count = _compact(code)
+    first = np.zeros(count, np.intp)
+    first[compact[::-1]] = np.arange(compact.size - 1, -1, -1)
+    return first, compact
+
+
+def _codes(field: NDArray[Any]) -> tuple[Codes, int]:
+    """Values as whole numbers from 0, and how many there may be."""
+    if field.dtype.kind == "f":
+        distinct, codes = np.unique(field, return_inverse=True)
+        return codes.astype(np.int64), distinct.size
+    low, high = int(field.min()), int(field.max())
+    return field.astype(np.int64) - low, high - low + 1
+
+
+def _compact(codes: Codes) -> tuple[Codes, int]:
+    """The same codes numbered without gaps, and how many there are."""
+    span = int(codes.max()) + 1
+    if span > DIRECT_CODES:
+        distinct, inverse = np.unique(codes, return_inverse=True)
+        return inverse.astype(np.int64), distinct.size
+    present = np.zeros(span, np.bool_)
+    present[codes] = True
+    number = np.cumsum(present) - 1
+    return number[codes], int(number[-1]) + 1
