@@ -1,0 +1,1 @@
+"""Replays recorded vendor-tool figures through the estimator."""
