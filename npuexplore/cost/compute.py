@@ -36,8 +36,12 @@ class EngineCosts:
     """Index into `formats`."""
     formats: tuple[str, ...]
     executed_macs: Counts
-    """MACs that the engine really does, zeros that it cannot skip included."""
+    """MACs that the engine really does, zeros that it cannot skip included; none of the fallback CPU's."""
     elementwise_ops: Counts
+    """Element-wise operations and look-ups of the engine; none of the fallback CPU's."""
+    arena_bytes: Counts | None = None
+    """Bytes of the activations' memory that inputs, outputs, state, scratch and staged weights take while a
+    layer runs, if the engine's compiler places them in its own way; None where `footprint` counts them."""
 
 
 def mac_array_cycles(macs: IntArray, *, macs_per_cycle: int) -> Any:

@@ -74,6 +74,9 @@ class Energy(Model):
     """Energy beside the memories' own; a null makes the energy of every estimate unknown."""
 
     pj_per_mac: Picojoules | None = None
+    """Of fully connected and recurrent layers, whose every weight is used once."""
+    pj_per_conv_mac: Picojoules | None = None
+    """Of convolutions, which use a weight many times; needed only by networks that have one."""
     pj_per_elementwise_op: Picojoules | None = None
     active_power_mw: Milliwatts | None = None
     """Drawn while the network runs, beyond MACs and memory traffic."""
