@@ -29,6 +29,12 @@ class MemoryRegion(Model):
     write_latency_cycles: Cycles = 0
     burst_bytes: Annotated[int, Field(ge=1, le=4_096)] = 1
     """Shortest transfer that the memory does efficiently."""
+    ports: Annotated[int, Field(ge=1, le=16)] = 1
+    """Buses between the engine and this memory; `bytes_per_cycle` is the rate of all together."""
+    max_reads: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """Read transfers that may be under way at once; null where it does not matter or nobody says."""
+    max_writes: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    """Write transfers that may be under way at once; null where it does not matter or nobody says."""
     pj_per_byte: Picojoules | None = None
     """Energy of moving one byte; null where nobody has published it."""
 
@@ -42,6 +48,16 @@ class MemoryMode(Model):
     """Where inputs, outputs, state and scratch live."""
     storage: Name
     """Where the image rests when the power is off."""
+    network_io: Name | None = None
+    """Where the tensors that go into and come out of the network live; null for with the activations."""
+    staging: Name | None = None
+    """Where weights may be buffered before they are used; null for read in place."""
+    arena_limit_bytes: Annotated[int, Field(ge=1_024, le=2**40)] | None = None
+    """Most that inputs, outputs, state, scratch and staged weights may take; null for all of their memory."""
+
+
+MEMORY_ROLES = ("weights", "activations", "storage", "network_io", "staging")
+"""Keys of a memory mode that name a memory."""
 
 
 class FrontEndCpu(Model):
@@ -50,6 +66,23 @@ class FrontEndCpu(Model):
     core: str
     cycles_per_op: Rate
     """CPU cycles per real floating-point operation."""
+    engine_cycles_per_cpu_cycle: Rate = 1.0
+    """Engine clock divided by CPU clock."""
+    pj_per_cycle: Picojoules | None = None
+
+
+class FallbackCpu(Model):
+    """The processor that runs what the engine cannot: every operator left out of `engine.runs`."""
+
+    core: str
+    cycles_per_mac: Rate
+    """CPU cycles per multiply-accumulate of a matrix-vector product, int8."""
+    cycles_per_lut_elem: Rate
+    """CPU cycles per sigmoid or tanh."""
+    cycles_per_elementwise_op: Rate
+    """CPU cycles per addition, product or copy of one element."""
+    cycles_per_handover: Cycles
+    """CPU cycles to hand a tensor over between engine and CPU and to wait for the other, each time."""
     engine_cycles_per_cpu_cycle: Rate = 1.0
     """Engine clock divided by CPU clock."""
     pj_per_cycle: Picojoules | None = None
@@ -101,11 +134,15 @@ class HardwareProfile(Model):
     description: str = ""
     clock_hz: Annotated[int, Field(ge=1_000, le=10_000_000_000)]
     """Clock of the engine; the one place where cycles become time."""
+    peak_ops_per_s: Annotated[float, Field(ge=1e3, le=1e16)] | None = None
+    """Peak that the maker states for int8, two operations per MAC; checked against the engine."""
     engine: Engine
     memories: Annotated[Mapping[Name, MemoryRegion], Field(min_length=1, max_length=8)]
     memory_modes: Annotated[Mapping[Name, MemoryMode], Field(min_length=1, max_length=16)]
     default_memory_mode: Name
     front_end: FrontEndCpu
+    fallback_cpu: FallbackCpu | None = None
+    """Runs what the engine cannot; null where the engine runs everything."""
     runtime: Runtime
     energy: Energy = Energy()
     sources: Annotated[tuple[Source, ...], Field(strict=False)]
@@ -114,9 +151,9 @@ class HardwareProfile(Model):
     def modes_name_memories(self) -> HardwareProfile:
         """A memory mode points at memories that exist."""
         for name, mode in self.memory_modes.items():
-            for role in ("weights", "activations", "storage"):
+            for role in MEMORY_ROLES:
                 region = getattr(mode, role)
-                if region not in self.memories:
+                if region is not None and region not in self.memories:
                     raise ValueError(
                         f"memory_modes.{name}.{role}: got {region!r}; allowed: {', '.join(self.memories)}"
                     )
