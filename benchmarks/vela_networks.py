@@ -1,4 +1,4 @@
-"""What does Arm's compiler Vela estimate for a network? Writes TFLite, runs Vela in this process, reads its figures.
+"""What does Vela, Arm's compiler, estimate for a network? Writes TFLite and runs Vela in this process.
 
 python benchmarks/vela_networks.py --network tinylstm --accelerator ethos-u55-128 --json
 Needs the `bench` extra (ethos-u-vela, flatbuffers). Activations are int8, weights symmetric int8, batch 1.
