@@ -14,7 +14,7 @@ from npuexplore.compression.shapes import PlanShapes, plan_shapes
 from npuexplore.cost import cortex_m, ethos_u, footprint, micronpu
 from npuexplore.cost.assumptions import assumption_sentences
 from npuexplore.cost.compute import TERMS, EngineCosts
-from npuexplore.cost.energy import dynamic_energy_uj, power_energy_uj, unknown_energy_keys
+from npuexplore.cost.energy import frame_energy_uj, network_energy_uj, unknown_energy_keys
 from npuexplore.cost.front_end import FrontEndCosts, front_end_costs
 from npuexplore.cost.result import Estimate, LayerEstimates, Totals
 from npuexplore.cost.states import distinct_states, joined_costs, spread
@@ -39,7 +39,7 @@ ENGINES: Mapping[str, Callable[..., EngineCosts]] = {
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Everything that does not depend on the plans."""
 
     profile: HardwareProfile
@@ -50,6 +50,7 @@ class _Part:
 
     @property
     def bound_names(self) -> tuple[str, ...]:
+        """What can bind a layer, in the order of `bound_by`."""
         return (*TERMS, *(f"memory:{name}" for name in self.route.regions))
 
 
@@ -80,19 +81,13 @@ def estimate(
     """
     batch = _as_batch(plans, network)
     mode = _known_mode(profile, memory_mode)
-    part = _Part(
-        profile=profile,
-        network=network,
-        tables=network_tables(network),
-        route=route_of(profile, mode),
-        front_end=front_end_costs(network, profile.front_end),
-    )
+    part = part_of(profile, network, memory_mode=mode)
     layers, resident, formats = _all_chunks(part, batch)
     totals = _totals(part, batch, layers, resident)
     route, memories = part.route, profile.memories
     return Estimate(
         **vars(totals),
-        profile_name=profile.name,
+        profile=profile,
         network=network,
         memory_mode=mode,
         plans=batch,
@@ -108,6 +103,17 @@ def estimate(
         sram_capacity_bytes=memories[route.activations].capacity_bytes,
         deadline_ms=network.frame_clock.frame_deadline_ms,
         assumptions=assumption_sentences(profile, network, batch, memory_mode=mode, route=route),
+    )
+
+
+def part_of(profile: HardwareProfile, network: Network, *, memory_mode: str) -> Part:
+    """A network on a part in one of its memory modes."""
+    return Part(
+        profile=profile,
+        network=network,
+        tables=network_tables(network),
+        route=route_of(profile, memory_mode),
+        front_end=front_end_costs(network, profile.front_end),
     )
 
 
@@ -138,7 +144,7 @@ def _known_mode(profile: HardwareProfile, memory_mode: str | None) -> str:
     return mode
 
 
-def _all_chunks(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tuple[str, ...]]:
+def _all_chunks(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tuple[str, ...]]:
     count = len(plans)
     chunks = [
         _chunk(part, plans.take(slice(start, start + CHUNK_PLANS)))
@@ -155,10 +161,10 @@ def _all_chunks(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Residen
     return layers, resident, chunks[0][2]
 
 
-def _chunk(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tuple[str, ...]]:
-    profile, tables, route = part.profile, part.tables, part.route
+def _chunk(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tuple[str, ...]]:
+    profile, tables = part.profile, part.tables
     shapes = plan_shapes(tables, plans)
-    costs = _layer_costs(part, shapes)
+    costs = layer_costs(part, shapes)
     dense_macs = np.add.reduceat(tables.matrix_gates * _dense_elems_per_gate(tables), tables.matrix_start)
     layers = LayerEstimates(
         macs=_with_front_end(np.broadcast_to(dense_macs, costs.cycles.shape), 0),
@@ -178,18 +184,14 @@ def _chunk(part: _Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tu
         runtime=profile.runtime,
         front_end=part.front_end,
     )
-    sram = (
-        footprint.arena_bytes(tables, shapes, engine=profile.engine)
-        + footprint.state_bytes(tables, shapes)
-        + part.front_end.buffer_bytes
-        + profile.runtime.stack_bytes
+    arena = footprint.arena_over_time(
+        profile, part.route, tables, shapes, costs=costs, front_end=part.front_end
     )
-    if route.weights == route.activations:
-        sram = sram + costs.weight_bytes.sum(axis=1) + bias
+    sram = arena.max(axis=0)
     return layers, _Resident(flash, sram, _network_energy(part, costs)), costs.formats
 
 
-def _layer_costs(part: _Part, shapes: PlanShapes) -> EngineCosts:
+def layer_costs(part: Part, shapes: PlanShapes) -> EngineCosts:
     """Costs of every layer of every plan; layers in the same state are costed once."""
     states = distinct_states(shapes, part.tables)
     if states is None:
@@ -197,7 +199,7 @@ def _layer_costs(part: _Part, shapes: PlanShapes) -> EngineCosts:
     return spread(_engine_costs(part, states.shapes), states.index)
 
 
-def _engine_costs(part: _Part, shapes: PlanShapes) -> EngineCosts:
+def _engine_costs(part: Part, shapes: PlanShapes) -> EngineCosts:
     engine, rows = part.profile.engine, shapes.units.shape[0]
     costs = ENGINES[engine.family]
     runs = [slice(start, start + COSTED_PLANS) for start in range(0, max(rows, 1), COSTED_PLANS)]
@@ -211,21 +213,13 @@ def _dense_elems_per_gate(tables: NetworkTables) -> Counts:
     return np.asarray(rows * np.where(tables.from_state, rows, inputs))
 
 
-def _network_energy(part: _Part, costs: EngineCosts) -> NDArray[np.float64] | None:
-    if unknown_energy_keys(part.profile, part.route.regions):
+def _network_energy(part: Part, costs: EngineCosts) -> NDArray[np.float64] | None:
+    if unknown_energy_keys(part.profile, part.route.regions, kinds=part.tables.kinds):
         return None
-    energy, memories = part.profile.energy, part.profile.memories
-    return dynamic_energy_uj(
-        macs=costs.executed_macs.sum(axis=1),
-        elementwise_ops=costs.elementwise_ops.sum(axis=1),
-        moved_bytes={name: amount.sum(axis=1) for name, amount in costs.memory_bytes.items()},
-        pj_per_mac=energy.pj_per_mac or 0.0,
-        pj_per_elementwise_op=energy.pj_per_elementwise_op or 0.0,
-        pj_per_byte={name: memories[name].pj_per_byte or 0.0 for name in part.route.regions},
-    )
+    return network_energy_uj(part.profile, part.tables, costs)
 
 
-def _bound_by(part: _Part, costs: EngineCosts) -> NDArray[np.int8]:
+def _bound_by(part: Part, costs: EngineCosts) -> NDArray[np.int8]:
     """(P, L) index of the greatest term or memory; the earlier one among equals."""
     values = {**costs.terms, **{f"memory:{name}": value for name, value in costs.memory_cycles.items()}}
     greatest = np.full_like(costs.cycles, -1)
@@ -264,7 +258,7 @@ def _stacked(chunks: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate([chunk.T for chunk in chunks], axis=1).T
 
 
-def _totals(part: _Part, plans: PlanBatch, layers: LayerEstimates, resident: _Resident) -> Totals:
+def _totals(part: Part, plans: PlanBatch, layers: LayerEstimates, resident: _Resident) -> Totals:
     clock = part.network.frame_clock
     cycles = layers.cycles.sum(axis=1)
     front_end = part.front_end.engine_cycles
@@ -288,16 +282,15 @@ def _totals(part: _Part, plans: PlanBatch, layers: LayerEstimates, resident: _Re
 
 
 def _energy_uj(
-    part: _Part, plans: PlanBatch, resident: _Resident, mean_latency_ms: NDArray[np.float64]
+    part: Part, plans: PlanBatch, resident: _Resident, mean_latency_ms: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     if resident.network_energy_uj is None:
         return None
-    energy, cpu = part.profile.energy, part.profile.front_end
-    front_end_uj = part.front_end.cpu_cycles * (cpu.pj_per_cycle or 0.0) * 1e-6
-    power = power_energy_uj(
-        busy_ms=mean_latency_ms,
+    return frame_energy_uj(
+        part.profile,
+        part.front_end,
+        network_uj=resident.network_energy_uj,
+        skip_rate_frac=plans.skip_rate_frac,
+        mean_latency_ms=mean_latency_ms,
         frame_period_ms=part.network.frame_clock.frame_period_ms,
-        active_power_mw=energy.active_power_mw or 0.0,
-        idle_power_mw=energy.idle_power_mw or 0.0,
     )
-    return front_end_uj + resident.network_energy_uj * (1.0 - plans.skip_rate_frac) + power

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from npuexplore.cost.waterfall import Waterfall, allot
 from npuexplore.hardware.profile import FrontEndCpu
 from npuexplore.workload.network import Network
 
@@ -28,8 +31,12 @@ class FrontEndCosts:
     engine_cycles: int
     table_bytes: int
     """Window, twiddle factors and band weights in flash."""
-    buffer_bytes: int
-    """Window, spectrum, overlap and running means in SRAM; alive all the time."""
+    resident_bytes: int
+    """Last window, overlap and running means in SRAM; alive all the time."""
+    spectrum_bytes: int
+    """The spectrum that the mask is laid over; alive while the network runs."""
+    work_bytes: int
+    """What the FFT works in; alive before and after the network."""
 
 
 def front_end_ops(*, window_samples: int, bins: int, bands: int) -> int:
@@ -51,11 +58,17 @@ def front_end_costs(network: Network, cpu: FrontEndCpu) -> FrontEndCosts:
     ops = front_end_ops(window_samples=clock.window_samples, bins=clock.spectrum_bins, bands=network.bands)
     cpu_cycles = round(ops * cpu.cycles_per_op)
     band_weights = 2 * BANDS_PER_BIN * clock.spectrum_bins
-    buffers = 2 * clock.window_samples + 2 * clock.spectrum_bins + clock.window_samples + 2 * network.bands
     return FrontEndCosts(
         ops=ops,
         cpu_cycles=cpu_cycles,
         engine_cycles=math.ceil(cpu_cycles * cpu.engine_cycles_per_cpu_cycle),
         table_bytes=FLOAT_BYTES * (2 * clock.window_samples + band_weights),
-        buffer_bytes=FLOAT_BYTES * buffers,
+        resident_bytes=FLOAT_BYTES * (2 * clock.window_samples + 2 * network.bands),
+        spectrum_bytes=FLOAT_BYTES * 2 * clock.spectrum_bins,
+        work_bytes=FLOAT_BYTES * clock.window_samples,
     )
+
+
+def waterfall(costs: FrontEndCosts) -> Waterfall:
+    """(1, 1) where the front end's cycles go: it runs on its CPU from end to end."""
+    return allot(np.array([[costs.engine_cycles]]), {}, rest="cpu")

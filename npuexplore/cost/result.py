@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import PlanBatch
+from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import Counts
 from npuexplore.workload.network import Network
 
@@ -62,7 +63,7 @@ class Totals:
 class Estimate(Totals):
     """P plans of one network on one part: the totals themselves, the layers, and what fits."""
 
-    profile_name: str
+    profile: HardwareProfile
     network: Network
     memory_mode: str
     plans: PlanBatch
@@ -81,6 +82,11 @@ class Estimate(Totals):
 
     def __len__(self) -> int:
         return len(self.plans)
+
+    @property
+    def profile_name(self) -> str:
+        """Name of the part."""
+        return self.profile.name
 
     @property
     def fits(self) -> Flags:

@@ -49,8 +49,9 @@ def _ours(row: dict[str, str], profile: HardwareProfile) -> float:
         plan = first_layer_plan(**choice) if choice else CompressionPlan()
     result = estimate(profile, network, plan, memory_mode=row["memory_mode"])
     if row["quantity"] == "sram_used_bytes":
-        fixed = front_end_costs(network, profile.front_end).buffer_bytes + profile.runtime.stack_bytes
-        return float(result.sram_bytes[0]) - fixed
+        front_end = front_end_costs(network, profile.front_end)
+        beside = front_end.resident_bytes + front_end.spectrum_bytes + profile.runtime.stack_bytes
+        return float(result.sram_bytes[0]) - beside
     return _first_or_all(result, row)
 
 
