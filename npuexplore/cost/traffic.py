@@ -51,9 +51,9 @@ def route_of(profile: HardwareProfile, memory_mode: str) -> Route:
         weights=mode.weights,
         activations=mode.activations,
         storage=mode.storage,
-        network_io=getattr(mode, "network_io", None) or mode.activations,
-        staging=getattr(mode, "staging", None),
-        arena_limit_bytes=getattr(mode, "arena_limit_bytes", None),
+        network_io=mode.network_io or mode.activations,
+        staging=mode.staging,
+        arena_limit_bytes=mode.arena_limit_bytes,
         memories=profile.memories,
     )
 
