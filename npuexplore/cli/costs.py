@@ -23,13 +23,13 @@ def estimate(
     network: NetworkName,
     plan: Annotated[Path | None, typer.Option("--plan", help="YAML of a plan, layer by layer.")] = None,
     structure: Annotated[
-        str | None, typer.Option(help="dense, weight, block or unit, for every layer.")
+        str | None, typer.Option(help="dense, weight, block, unit or two_four, for every layer.")
     ] = None,
     sparsity: Annotated[
         float | None, typer.Option(help="Zeros/total, or removed units; 0 to below 1.")
     ] = None,
     block: Annotated[str | None, typer.Option(help="Block as outputs x inputs: 1x16.")] = None,
-    weight_bits: Annotated[int | None, typer.Option(help="4 or 8.")] = None,
+    weight_bits: Annotated[int | None, typer.Option(help="2, 3, 4, 6, 8 or 16, as the part allows.")] = None,
     activation_bits: Annotated[int | None, typer.Option(help="8 or 16.")] = None,
     skip_rate: Annotated[
         float | None, typer.Option(help="Share of frames without a state update; 0 to below 1.")

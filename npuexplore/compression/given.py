@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 
 from npuexplore.compression.plan import (
     STRUCTURES,
+    TWO_FOUR_SPARSITY_FRAC,
     CompressionPlan,
     LayerPlan,
     check_plan,
@@ -16,6 +18,7 @@ from npuexplore.compression.plan import (
 )
 from npuexplore.documents.strict_yaml import read_document
 from npuexplore.errors import UsageError
+from npuexplore.hardware.figures import ActivationBits, WeightBits
 from npuexplore.workload.network import Network
 
 DEFAULT_BLOCK = (1, 16)
@@ -41,22 +44,26 @@ def plan_of_flags(
     """The same choice for every layer. Raises UsageError for flags that contradict each other.
 
     A structure without a sparsity, or a sparsity without a structure, is a contradiction; so is a block
-    without the structure block, whose shape is 1x16 where it is not given.
+    without the structure block, whose shape is 1x16 where it is not given. two_four needs no sparsity.
     """
     if structure is not None and structure not in STRUCTURES:
         raise UsageError(f"--structure {structure!r}: allowed are {', '.join(STRUCTURES)}")
+    if structure == "two_four" and sparsity_frac is None:
+        sparsity_frac = TWO_FOUR_SPARSITY_FRAC
     if structure not in (None, "dense") and sparsity_frac is None:
         raise UsageError(
             f"--structure {structure}: how sparse? add --sparsity with a number from 0 to below 1"
         )
     if structure in (None, "dense") and sparsity_frac:
-        raise UsageError(f"--sparsity {sparsity_frac}: of what? add --structure weight, block or unit")
+        raise UsageError(
+            f"--sparsity {sparsity_frac}: of what? add --structure weight, block, unit or two_four"
+        )
     if block is not None and structure != "block":
         raise UsageError(f"--block {block}: goes with --structure block, got {structure or 'no structure'}")
     _in_unit_interval("--sparsity", sparsity_frac)
     _in_unit_interval("--skip-rate", skip_rate_frac)
-    _one_of("--weight-bits", weight_bits, (4, 8))
-    _one_of("--activation-bits", activation_bits, (8, 16))
+    _one_of("--weight-bits", weight_bits, get_args(WeightBits))
+    _one_of("--activation-bits", activation_bits, get_args(ActivationBits))
     choice = {
         "structure": structure or "dense",
         "sparsity_frac": sparsity_frac or 0.0,
@@ -67,7 +74,8 @@ def plan_of_flags(
     try:
         return uniform_plan(network, LayerPlan.model_validate(choice), skip_rate_frac=skip_rate_frac or 0.0)
     except ValidationError as error:
-        raise UsageError(f"flags: {error.errors()[0]['msg']}; correct the flag") from None
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"flags: {problem}; correct the flag") from None
 
 
 def _block(text: str | None) -> tuple[int, int]:
@@ -87,4 +95,5 @@ def _in_unit_interval(flag: str, value: float | None) -> None:
 
 def _one_of(flag: str, value: int | None, allowed: tuple[int, ...]) -> None:
     if value is not None and value not in allowed:
-        raise UsageError(f"{flag} {value}: allowed are {' and '.join(map(str, allowed))}")
+        head = ", ".join(map(str, allowed[:-1]))
+        raise UsageError(f"{flag} {value}: allowed are {head} and {allowed[-1]}")

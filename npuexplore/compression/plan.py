@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,16 @@ from pydantic import Field, model_validator
 
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
-from npuexplore.workload.network import Network
+from npuexplore.hardware.figures import ActivationBits, WeightBits
+from npuexplore.workload.network import Conv1x1Layer, Network, positions_of
 
-Structure = Literal["dense", "weight", "block", "unit"]
+Structure = Literal["dense", "weight", "block", "unit", "two_four"]
 STRUCTURES: tuple[str, ...] = get_args(Structure)
 """Index into this = the code in `PlanBatch.structure`."""
 
-BitWidth = Literal[4, 8, 16]
+TWO_FOUR_SPARSITY_FRAC = 0.5
+"""The one sparsity of `two_four`: two of every four."""
+
 BlockShape = tuple[Annotated[int, Field(ge=1, le=256)], Annotated[int, Field(ge=1, le=256)]]
 
 
@@ -26,15 +29,33 @@ class LayerPlan(Model):
     """What is done to one layer.
 
     `sparsity_frac` is zeros/total of the layer's weights for `weight` and `block`, and the share of
-    hidden units (or dense outputs) removed for `unit`.
+    hidden units (or dense outputs, or output channels) removed for `unit`. Under `two_four` the two
+    smallest of each aligned group of 4 inputs are zero, so that it is 0.5.
     """
 
     structure: Structure = "dense"
     sparsity_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     block: Annotated[BlockShape, Field(strict=False)] | None = None
     """Block r x c = r outputs by c inputs; given for `block` only."""
-    weight_bits: Literal[4, 8] = 8
-    activation_bits: Literal[8, 16] = 8
+    weight_bits: WeightBits = 8
+    activation_bits: ActivationBits = 8
+
+    @model_validator(mode="before")
+    @classmethod
+    def two_four_is_half_zero(cls, given: Any) -> Any:
+        """The sparsity of two_four need not be written."""
+        if isinstance(given, Mapping) and given.get("structure") == "two_four":
+            return {"sparsity_frac": TWO_FOUR_SPARSITY_FRAC, **given}
+        return given
+
+    @model_validator(mode="after")
+    def two_four_has_one_sparsity(self) -> LayerPlan:
+        """Two of four is one half."""
+        if self.structure == "two_four" and self.sparsity_frac != TWO_FOUR_SPARSITY_FRAC:
+            raise ValueError(
+                f"structure two_four has sparsity_frac 0.5, got {self.sparsity_frac:g}; leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def block_only_for_block(self) -> LayerPlan:
@@ -47,7 +68,7 @@ class LayerPlan(Model):
     def dense_has_no_sparsity(self) -> LayerPlan:
         """Zeros need a structure."""
         if self.structure == "dense" and self.sparsity_frac:
-            raise ValueError("structure dense has sparsity_frac 0; choose weight, block or unit")
+            raise ValueError("structure dense has sparsity_frac 0; choose weight, block, unit or two_four")
         return self
 
 
@@ -63,15 +84,30 @@ class CompressionPlan(Model):
 
 
 def check_plan(plan: CompressionPlan, network: Network) -> None:
-    """Raise BadInput unless every named layer exists and the mask layer keeps all its outputs."""
+    """Raise BadInput unless every named layer exists and units go only where they may."""
     names = [layer.name for layer in network.layers]
+    whole = unit_keepers(network)
     for name, choice in plan.layers.items():
         if name not in names:
             raise BadInput(f"plan: layers.{name}: network {network.name} has no such layer; it has {names}")
-        if choice.structure == "unit" and name == names[-1]:
+        if choice.structure == "unit" and name in whole:
             raise BadInput(
-                f"plan: layers.{name}: structure unit would remove mask bands; use weight or block there"
+                f"plan: layers.{name}: structure unit would remove {whole[name]}; use weight or block there"
             )
+
+
+def unit_keepers(network: Network) -> dict[str, str]:
+    """Layers that cannot lose units, and what their removal would take away.
+
+    The last layer gives the mask. A conv1x1 layer needs the same channels at every position, which only a
+    conv1x1 layer of as many positions before it can take away evenly.
+    """
+    keepers = {}
+    for layer, following in zip(network.layers, network.layers[1:], strict=False):
+        if isinstance(following, Conv1x1Layer) and positions_of(layer) != following.positions:
+            keepers[layer.name] = f"single inputs of conv1x1 layer {following.name}"
+    keepers[network.layers[-1].name] = "mask bands"
+    return keepers
 
 
 @dataclass(frozen=True)
@@ -137,10 +173,9 @@ def plan_at(plans: PlanBatch, index: int, network: Network) -> CompressionPlan:
 
 
 def uniform_plan(network: Network, choice: LayerPlan, *, skip_rate_frac: float = 0.0) -> CompressionPlan:
-    """The same choice for every layer; under `unit` the mask layer stays dense at the same bits."""
+    """The same choice for every layer; under `unit`, layers that must keep theirs are dense, same bits."""
     layers = {layer.name: choice for layer in network.layers}
     if choice.structure == "unit":
-        layers[network.layers[-1].name] = choice.model_copy(
-            update={"structure": "dense", "sparsity_frac": 0.0}
-        )
+        dense = choice.model_copy(update={"structure": "dense", "sparsity_frac": 0.0})
+        layers |= dict.fromkeys(unit_keepers(network), dense)
     return CompressionPlan(layers=layers, skip_rate_frac=skip_rate_frac)

@@ -94,15 +94,21 @@ def output_grid(activation: str, activation_bits: int, observed: float) -> Grid:
     return Grid(max(observed, 1e-6) / signed, -signed, signed)
 
 
-def quantise(weights: FloatArray, *, bits: int, gates: int) -> tuple[NDArray[np.int8], FloatArray]:
+Integers = NDArray[np.int8] | NDArray[np.int16]
+
+
+def quantise(weights: FloatArray, *, bits: int, gates: int) -> tuple[Integers, FloatArray]:
     """Integers (R, C) and the step (gates,) of each gate's rows: max|w| / (2^(bits-1) - 1).
+
+    int8 for up to 8 bits (2 bits: -1, 0 and 1), int16 for more.
 
     >>> quantise(np.array([[1.27, -0.5]], np.float32), bits=8, gates=1)[0].tolist()
     [[127, -50]]
     """
     rows = weights.reshape(gates, -1)
     steps = weight_steps(weights, bits=bits, gates=gates)
-    return np.rint(rows / steps[:, None]).astype(np.int8).reshape(weights.shape), steps
+    integers = np.rint(rows / steps[:, None]).reshape(weights.shape)
+    return integers.astype(np.int8) if bits <= 8 else integers.astype(np.int16), steps
 
 
 def weight_steps(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
@@ -125,10 +131,10 @@ def fake_quantise(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
 
 def integer_weights(
     params: Mapping[str, Mapping[str, FloatArray]], plan: CompressionPlan, network: Network
-) -> dict[str, dict[str, tuple[NDArray[np.int8], FloatArray]]]:
+) -> dict[str, dict[str, tuple[Integers, FloatArray]]]:
     """Per layer and matrix: the stored integers and the (gates,) step of each gate.
 
-    int4 weights come one per int8 element, in -7..7.
+    Weights of fewer than 8 bits come one per int8 element: those of 4 bits in -7..7.
     """
     return {
         layer.name: {

@@ -2,7 +2,8 @@
 
 A group is one weight, one block (r outputs of one gate by c inputs, smaller at ragged edges) or one
 hidden unit (its rows in every gate, its bias, its column of w_hh and of the next layer's input matrix).
-Weight and block groups are laid over what unit pruning of the layer before leaves.
+Under two_four a group is four inputs of one output, of which the two smallest go. Weight, block and
+two_four groups are laid over what unit pruning of the layer before leaves.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.units import FloatArray
-from npuexplore.workload.network import Layer, Network, gate_count, output_features
+from npuexplore.workload.network import Layer, Network, gate_count, positions_of, unit_count
 
 BoolArray = NDArray[np.bool_]
 Params = dict[str, dict[str, FloatArray]]
@@ -23,7 +24,7 @@ Params = dict[str, dict[str, FloatArray]]
 Masks = dict[str, dict[str, BoolArray]]
 """masks["lstm_1"]["w_ih"]: True = kept. Biases appear only where units were removed."""
 
-INPUT_MATRIX = {"lstm": "w_ih", "gru": "w_ih", "dense": "w"}
+INPUT_MATRIX = {"lstm": "w_ih", "gru": "w_ih", "dense": "w", "conv1x1": "w"}
 
 
 def kept_units(units: int, sparsity_frac: float) -> int:
@@ -118,7 +119,7 @@ def _lowest(scores: FloatArray, count: int) -> NDArray[np.intp]:
 
 def unit_scores(entry: Mapping[str, FloatArray], layer: Layer, next_columns: FloatArray | None) -> FloatArray:
     """(H,) root mean square of all weights that a unit's removal takes away."""
-    units, gates = output_features(layer), gate_count(layer.kind)
+    units, gates = unit_count(layer), gate_count(layer.kind)
     energy, count = np.zeros(units, np.float64), 0
     for name, matrix in entry.items():
         if name.startswith("w"):
@@ -129,8 +130,8 @@ def unit_scores(entry: Mapping[str, FloatArray], layer: Layer, next_columns: Flo
                 energy += squares.sum(axis=0)
                 count += matrix.shape[0]
     if next_columns is not None:
-        energy += np.square(next_columns, dtype=np.float64).sum(axis=0)
-        count += next_columns.shape[0]
+        energy += np.square(next_columns, dtype=np.float64).sum(axis=0).reshape(-1, units).sum(axis=0)
+        count += next_columns.size // units
     return np.sqrt(energy / count)
 
 
@@ -145,23 +146,29 @@ def layer_masks(
 
     Weight and block: one threshold per layer over its matrices together, zeros / total within one group
     of the plan's sparsity_frac (total = weights left by unit pruning of the layer before). Unit:
-    round(sparsity_frac * H) units removed.
+    round(sparsity_frac * H) units removed. two_four: two of each four, at `ramp_frac` that share of the
+    weights that go.
     """
     masks: Masks = {}
     kept_inputs = np.ones(network.bands, bool)
     for index, layer in enumerate(network.layers):
         choice, entry = plan.of(layer.name), params[layer.name]
-        kept_outputs = np.ones(output_features(layer), bool)
+        kept_outputs = np.ones(unit_count(layer), bool)
         if choice.structure == "unit":
             following = _input_matrix(params, network, index + 1)
             scores = unit_scores(entry, layer, following)
             removed = kept_outputs.size - kept_units(kept_outputs.size, ramp_frac * choice.sparsity_frac)
             kept_outputs[_lowest(scores, removed)] = False
         masks[layer.name] = _masks_of_layer(
-            entry, layer, choice, kept_inputs, kept_outputs, ramp_frac * choice.sparsity_frac
+            entry, layer, choice, _kept_columns(layer, kept_inputs), kept_outputs, ramp_frac
         )
-        kept_inputs = kept_outputs
+        kept_inputs = np.tile(kept_outputs, positions_of(layer))
     return masks
+
+
+def _kept_columns(layer: Layer, kept_inputs: BoolArray) -> BoolArray:
+    """Inputs that stay; of conv1x1 the channels, of which every position keeps the same ones."""
+    return kept_inputs[: kept_inputs.size // positions_of(layer)]
 
 
 def _input_matrix(
@@ -179,7 +186,7 @@ def _masks_of_layer(
     choice: LayerPlan,
     kept_inputs: BoolArray,
     kept_outputs: BoolArray,
-    sparsity_frac: float,
+    ramp_frac: float,
 ) -> dict[str, BoolArray]:
     gates = gate_count(layer.kind)
     kept_rows = np.tile(kept_outputs, gates)
@@ -187,9 +194,13 @@ def _masks_of_layer(
         name: kept_outputs if name == "w_hh" else kept_inputs for name in entry if name.startswith("w")
     }
     masks = {name: kept_rows[:, None] & kept[None, :] for name, kept in columns.items()}
-    if choice.structure in ("weight", "block") and sparsity_frac > 0.0:
+    if choice.structure in ("weight", "block", "two_four") and ramp_frac * choice.sparsity_frac > 0.0:
         left = {name: np.ascontiguousarray(entry[name][:, kept]) for name, kept in columns.items()}
-        for name, kept in _magnitude_masks(left, choice, gates, sparsity_frac).items():
+        if choice.structure == "two_four":
+            found = _two_four_masks(left, ramp_frac)
+        else:
+            found = _magnitude_masks(left, choice, gates, ramp_frac * choice.sparsity_frac)
+        for name, kept in found.items():
             masks[name][:, columns[name]] &= kept
     if not kept_outputs.all():
         masks |= {name: kept_rows.copy() for name in entry if name.startswith("bias")}
@@ -219,6 +230,39 @@ def _magnitude_masks(
     return masks
 
 
+def two_four_mask(weights: FloatArray) -> BoolArray:
+    """(R, C) True = kept: of each aligned group of 4 inputs the two largest; the last may be cut short.
+
+    Among equals the earlier one goes first.
+
+    >>> two_four_mask(np.array([[4.0, 1.0, -3.0, 2.0, 9.0, 7.0, 8.0]])).tolist()
+    [[True, False, True, False, True, False, True]]
+    """
+    rows, columns = weights.shape
+    padded = np.full((rows, -(-columns // 4) * 4), -1.0, weights.dtype)
+    padded[:, :columns] = np.abs(weights)
+    groups = padded.reshape(rows, -1, 4)
+    largest = np.argsort(groups, axis=2, kind="stable")[:, :, 2:]
+    kept = np.zeros(groups.shape, bool)
+    np.put_along_axis(kept, largest, True, axis=2)
+    return kept.reshape(rows, -1)[:, :columns]
+
+
+def _two_four_masks(left: Mapping[str, FloatArray], ramp_frac: float) -> dict[str, BoolArray]:
+    """Masks of a layer's matrices; before the end of the ramp the smallest of the weights that go."""
+    masks = {name: two_four_mask(matrix) for name, matrix in left.items()}
+    if ramp_frac < 1.0:
+        leaving = np.concatenate([np.abs(left[name][~mask]) for name, mask in masks.items()])
+        stays = np.ones(leaving.size, bool)
+        stays[_lowest(leaving, round(ramp_frac * leaving.size))] = False
+        start = 0
+        for mask in masks.values():
+            count = int((~mask).sum())
+            mask[~mask] = stays[start : start + count]
+            start += count
+    return masks
+
+
 def apply_masks(params: Mapping[str, Mapping[str, FloatArray]], masks: Masks) -> dict[str, dict[str, Any]]:
     """Parameters with everything pruned set to zero."""
     return {
@@ -231,8 +275,8 @@ def apply_masks(params: Mapping[str, Mapping[str, FloatArray]], masks: Masks) ->
 
 
 def kept_outputs_of(masks: Masks, layer: Layer) -> BoolArray:
-    """(H,) which units of a layer its masks leave."""
-    units = output_features(layer)
+    """(H,) which units (outputs, output channels) of a layer its masks leave."""
+    units = unit_count(layer)
     rows = masks.get(layer.name, {}).get("bias")
     return np.ones(units, bool) if rows is None else rows[:units]
 
@@ -249,10 +293,10 @@ def shrink(
         small[layer.name] = {}
         for name, array in params[layer.name].items():
             if name.startswith("w"):
-                columns = kept if name == "w_hh" else kept_inputs
+                columns = kept if name == "w_hh" else _kept_columns(layer, kept_inputs)
                 array = array[np.ix_(rows, columns)]
             elif name.startswith("bias"):
                 array = array[rows]
             small[layer.name][name] = np.ascontiguousarray(array)
-        kept_inputs = kept
+        kept_inputs = np.tile(kept, positions_of(layer))
     return small

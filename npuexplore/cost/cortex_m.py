@@ -1,7 +1,7 @@
 """Cortex-M: CMSIS-NN dense kernels and plain C sparse kernels, cycles linear in MACs, blocks and rows.
 
 A recurrent step is its matrix-vector products (two per gate) plus per-unit work and a constant; sparse
-kernels take the place of the products only.
+kernels take the place of the products only. A conv1x1 layer is a product at every position.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from npuexplore.units import ceil_div
 from npuexplore.workload.counts import Counts, NetworkTables
 
 Cycles = NDArray[np.float64]
+RECURRENT = ("lstm", "gru")
+"""Kinds that run as a step with kernels of their own; dense and conv1x1 run fully connected kernels."""
 
 
 def layer_costs(engine: CortexM, route: Route, tables: NetworkTables, shapes: PlanShapes) -> EngineCosts:
@@ -48,7 +50,7 @@ def layer_costs(engine: CortexM, route: Route, tables: NetworkTables, shapes: Pl
 def _dense_option(
     kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes, *, wait: float
 ) -> StorageOption:
-    cycles = sum_layers(_dense_product_cycles(kernels, tables, shapes), tables)
+    cycles = tables.positions * sum_layers(_dense_product_cycles(kernels, tables, shapes), tables)
     return StorageOption(
         format="dense",
         busy_cycles=whole_cycles(wait * cycles),
@@ -59,7 +61,7 @@ def _dense_option(
             tables,
         ),
         usable=None,
-        carried=(shapes.weights,),
+        carried=(shapes.macs,),
     )
 
 
@@ -100,23 +102,18 @@ def _sparse_option(
     rows, columns = kernel.block
     block_rows = tables.matrix_gates * ceil_div(shapes.rows, rows)
     blocks = block_rows * ceil_div(shapes.columns, columns)
-    share = encoding.surviving_frac(
-        zeros_frac=shapes.zeros_frac,
-        granule=kernel.block,
-        block_rows=shapes.block_rows,
-        block_columns=shapes.block_columns,
-    )
-    stored = np.rint(blocks * matrix_values(share, tables)).astype(np.int64)
+    share = matrix_values(shapes.surviving_frac(kernel.block), tables)
+    stored = np.rint(blocks * share).astype(np.int64)
     bits = (
         stored * (8 * rows * columns + kernel.index_bits_per_block) + block_rows * kernel.pointer_bits_per_row
     )
     cycles = sparse_product_cycles(kernel, stored=stored, rows=shapes.rows, gates=tables.matrix_gates)
     return StorageOption(
         format=format_name(kernel),
-        busy_cycles=whole_cycles(wait * sum_layers(cycles, tables)),
+        busy_cycles=whole_cycles(wait * (tables.positions * sum_layers(cycles, tables))),
         stored_bytes=sum_layers(encoding.to_bytes(bits), tables),
         usable=shapes.activation_bits == 8,
-        carried=(sum_layers(stored * (rows * columns), tables),),
+        carried=(tables.positions * sum_layers(stored * (rows * columns), tables),),
     )
 
 
@@ -144,7 +141,7 @@ def _unit_cycles(kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes) 
     """(P, L) activation and element-wise cycles: what a step takes beyond the rows of its products."""
     per_unit = [
         _beyond_products(_recurrent(kernels, kind), kernels.fc_s8, gates)
-        if kind != "dense"
+        if kind in RECURRENT
         else _activation_rate(kernels, activation)
         for kind, activation, gates in zip(tables.kinds, tables.activations, tables.gates, strict=True)
     ]
@@ -156,7 +153,7 @@ def _step_cycles(kernels: Toolchain, tables: NetworkTables) -> Cycles:
     return np.array(
         [
             max(_recurrent(kernels, kind).cycles_per_step - 2 * gates * kernels.fc_s8.cycles_per_call, 0.0)
-            if kind != "dense"
+            if kind in RECURRENT
             else 0.0
             for kind, gates in zip(tables.kinds, tables.gates, strict=True)
         ]

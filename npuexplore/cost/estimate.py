@@ -165,10 +165,9 @@ def _chunk(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, _Resident, tup
     profile, tables = part.profile, part.tables
     shapes = plan_shapes(tables, plans)
     costs = layer_costs(part, shapes)
-    dense_macs = np.add.reduceat(tables.matrix_gates * _dense_elems_per_gate(tables), tables.matrix_start)
     layers = LayerEstimates(
-        macs=_with_front_end(np.broadcast_to(dense_macs, costs.cycles.shape), 0),
-        kept_macs=_with_front_end(shapes.kept_weights, 0),
+        macs=_with_front_end(np.broadcast_to(tables.dense_macs, costs.cycles.shape), 0),
+        kept_macs=_with_front_end(shapes.kept_macs, 0),
         compute_cycles=_with_front_end(costs.compute_cycles, part.front_end.engine_cycles),
         cycles=_with_front_end(costs.cycles, part.front_end.engine_cycles),
         weight_bytes=_with_front_end(costs.weight_bytes, 0),
@@ -205,12 +204,6 @@ def _engine_costs(part: Part, shapes: PlanShapes) -> EngineCosts:
     runs = [slice(start, start + COSTED_PLANS) for start in range(0, max(rows, 1), COSTED_PLANS)]
     parts = [costs(engine, part.route, part.tables, shapes.take(run)) for run in runs]
     return parts[0] if len(parts) == 1 else joined_costs(parts)
-
-
-def _dense_elems_per_gate(tables: NetworkTables) -> Counts:
-    rows = tables.units[tables.matrix_layer]
-    inputs = np.concatenate([[tables.bands], tables.units[:-1]])[tables.matrix_layer]
-    return np.asarray(rows * np.where(tables.from_state, rows, inputs))
 
 
 def _network_energy(part: Part, costs: EngineCosts) -> NDArray[np.float64] | None:

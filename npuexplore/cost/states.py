@@ -21,6 +21,7 @@ STATE_FIELDS = (
     "units",
     "inputs",
     "zeros_frac",
+    "two_four",
     "block_rows",
     "block_columns",
     "weight_bits",

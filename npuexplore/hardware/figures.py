@@ -12,5 +12,8 @@ PerElem = Annotated[float, Field(ge=0, le=1e6)]
 Rate = Annotated[float, Field(ge=0.001, le=1e6)]
 Frac = Annotated[float, Field(ge=0, le=1)]
 Granule = tuple[Annotated[int, Field(ge=1, le=256)], Annotated[int, Field(ge=1, le=256)]]
+WeightBits = Literal[2, 3, 4, 6, 8, 16]
+"""Bits of a stored weight that a plan may choose."""
+ActivationBits = Literal[8, 16]
 StorageFormat = Literal["dense", "bitmap", "csr_delta8", "block_bitmap", "mlw"]
 SparsityMode = Literal["none", "compress_only", "two_four", "block_skip", "zero_skip"]

@@ -16,6 +16,7 @@ from npuexplore.errors import BadInput
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.study_file import StudyFile, load_study
+from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.workload.load import load_network
 from npuexplore.workload.network import Network
 
@@ -43,6 +44,7 @@ def load_problem(name_or_path: str | Path) -> Problem:
 
 
 def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Network, *, where: Path) -> None:
+    refuse_untrainable(network)
     if study.memory_mode is not None and study.memory_mode not in profile.memory_modes:
         raise BadInput(
             f"{where}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "

@@ -15,6 +15,7 @@ COLOURS = {
     "weight": "var(--weight)",
     "block": "var(--block)",
     "unit": "var(--unit)",
+    "two_four": "var(--two_four)",
     "dense": "var(--dense)",
 }
 SERIES = tuple(f"var(--series-{index})" for index in range(1, 9))

@@ -25,7 +25,7 @@ class Table:
 
 def structure_dot(structure: str) -> Html:
     """A structure's name with its colour."""
-    known = structure if structure in ("weight", "block", "unit", "mixed") else "dense"
+    known = structure if structure in ("weight", "block", "unit", "two_four", "mixed") else "dense"
     return element("span", structure, class_=f"structure {known}")
 
 

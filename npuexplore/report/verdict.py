@@ -61,13 +61,16 @@ def keeps_quality(pick: Record, results: Record) -> bool:
 def structure_rows(results: Record) -> list[StructureRow]:
     """One row per sparse structure and one for mixed plans, best and fastest first; without a pick last.
 
+    2:4 is searched only where a study asks for it, so that without a pick it has no row.
     A structure that only mixed picks have is shown by those of which it is the main one.
     """
     picks = results["picks"]
     mixed = [pick for pick in picks if not single_structure(pick["plan"])]
     rows = []
-    for structure in ("weight", "block", "unit"):
+    for structure in ("weight", "block", "unit", "two_four"):
         main = [pick for pick in picks if pick["structure"] == structure]
+        if not main and structure == "two_four":
+            continue
         rows.append(_row(structure, [pick for pick in main if pick not in mixed] or main, results))
     row = _row(MIXED, mixed, results)
     if row.pick is not None and all(row.pick is not other.pick for other in rows):

@@ -9,7 +9,7 @@ from npuexplore.report.numbers import decibels, percent
 
 Record = Mapping[str, Any]
 
-STRUCTURES = ("weight", "block", "unit", "dense")
+STRUCTURES = ("weight", "block", "unit", "two_four", "dense")
 MAIN_SET = "unseen"
 """The evaluation set that losses of quality refer to."""
 
@@ -24,9 +24,9 @@ def layer_words(choice: Record) -> str:
 
 
 def structure_words(choice: Record) -> str:
-    """A structure with its block shape: `block 1×16`."""
-    block = choice.get("block")
-    return f"block {block[0]}×{block[1]}" if block else str(choice["structure"])
+    """A structure with its block shape: `block 1×16`; two of four as `2:4`."""
+    block, structure = choice.get("block"), str(choice["structure"])
+    return f"block {block[0]}×{block[1]}" if block else {"two_four": "2:4"}.get(structure, structure)
 
 
 def plan_words(plan: Record) -> str:

@@ -11,10 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from npuexplore.compression.plan import STRUCTURES, BlockShape, LayerPlan, PlanBatch, check_plan
+from npuexplore.compression.plan import (
+    STRUCTURES,
+    TWO_FOUR_SPARSITY_FRAC,
+    BlockShape,
+    LayerPlan,
+    PlanBatch,
+    Structure,
+    check_plan,
+    unit_keepers,
+)
 from npuexplore.compression.plan import CompressionPlan as _Plan
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
+from npuexplore.hardware.figures import ActivationBits, WeightBits
 from npuexplore.units import IntArray
 from npuexplore.workload.network import Network, matrices
 
@@ -33,10 +43,13 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 class SpaceSpec(Model):
     """What the search may choose from, for every layer alike unless `fixed` says otherwise."""
 
-    structures: Annotated[
-        tuple[Literal["dense", "weight", "block", "unit"], ...], Field(min_length=1, strict=False)
-    ] = ("weight", "block", "unit")
-    """Sparsity structures to choose from; a sparsity of 0 is a dense layer under any of them."""
+    structures: Annotated[tuple[Structure, ...], Field(min_length=1, strict=False)] = (
+        "weight",
+        "block",
+        "unit",
+    )
+    """Sparsity structures to choose from; a sparsity of 0 is a dense layer under any of them, and any other
+    one is 0.5 under two_four."""
     sparsity_frac: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=64, strict=False)] = (
         0.0,
         0.3,
@@ -55,9 +68,9 @@ class SpaceSpec(Model):
         | None
     ) = None
     """Block shapes [outputs, inputs]; where not given, those whose zero blocks the part skips."""
-    weight_bits: Annotated[tuple[Literal[4, 8], ...], Field(min_length=1, strict=False)] = (4, 8)
+    weight_bits: Annotated[tuple[WeightBits, ...], Field(min_length=1, strict=False)] = (4, 8)
     """Bits of a stored weight, rising."""
-    activation_bits: Annotated[tuple[Literal[8, 16], ...], Field(min_length=1, strict=False)] = (8,)
+    activation_bits: Annotated[tuple[ActivationBits, ...], Field(min_length=1, strict=False)] = (8,)
     """Bits of an activation, rising."""
     skip_rate_frac: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=16, strict=False)] = (0.0,)
     """Grid of shares of frames in which the recurrent state is not updated, rising."""
@@ -144,7 +157,7 @@ def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[
     profile_blocks : block shapes whose zeros the part skips, used where the spec names none.
     Raises BadInput when `fixed` names an unknown layer or a plan that the layer cannot have, and when
     no layer is left to search. The layer that gives the mask never has the structure `unit`: its
-    outputs are the mask bands.
+    outputs are the mask bands; nor has a layer whose outputs a conv1x1 layer needs all.
     """
     _check_fixed(spec, network)
     free = [index for index, layer in enumerate(network.layers) if layer.name not in spec.fixed]
@@ -152,11 +165,14 @@ def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[
     groups = (
         [("all", tuple(free))] if spec.tied else [(network.layers[index].name, (index,)) for index in free]
     )
-    mask_column = len(network.layers) - 1
+    whole = unit_keepers(network)
+    keepers = {index for index, layer in enumerate(network.layers) if layer.name in whole}
     parameters = [
         parameter
         for name, columns in groups
-        for parameter in _layer_parameters(name, columns, spec, blocks, is_mask=columns == (mask_column,))
+        for parameter in _layer_parameters(
+            name, columns, spec, blocks, keeps_units=keepers.issuperset(columns)
+        )
     ]
     parameters.append(Parameter("skip_rate_frac", "skip_rate_frac", (), spec.skip_rate_frac))
     return Space(network, tuple(parameters), dict(spec.fixed))
@@ -180,13 +196,13 @@ def _layer_parameters(
     spec: SpaceSpec,
     blocks: tuple[tuple[int, int], ...],
     *,
-    is_mask: bool,
+    keeps_units: bool,
 ) -> list[Parameter]:
     structures: list[str] = []
     for structure in spec.structures:
         if structure == "block":
             structures += [f"block {rows}x{columns_}" for rows, columns_ in blocks]
-        elif structure == "unit" and is_mask:
+        elif structure == "unit" and keeps_units:
             structures += ["dense"] if "dense" not in spec.structures else []
         else:
             structures.append(structure)
@@ -254,8 +270,8 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
     """Plans of choice indices.
 
     choices : (P, K) int, one column per parameter; returns P plans over the L layers of the network.
-    A sparsity of 0 becomes the structure dense and dense a sparsity of 0, so that equal plans have
-    equal arrays.
+    A sparsity of 0 becomes the structure dense and dense a sparsity of 0, and any other sparsity 0.5 under
+    two_four, so that equal plans have equal arrays.
     """
     count, layers = len(choices), len(space.network.layers)
     plans = _fixed_plans(space, count)
@@ -272,7 +288,7 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
         else:
             values = getattr(plans, parameter.kind)
             values[:, list(parameter.columns)] = np.array(parameter.choices)[picked][:, None]
-    return _canonical(replace(plans, block_rows=rows, block_columns=columns))
+    return _canonical(replace(plans, block_rows=rows, block_columns=columns), space.network)
 
 
 def _structure_row(choice: str) -> tuple[int, int, int]:
@@ -298,15 +314,20 @@ def _fixed_plans(space: Space, count: int) -> PlanBatch:
     )
 
 
-def _canonical(plans: PlanBatch) -> PlanBatch:
-    structure = plans.structure.copy()
-    structure[:, -1][structure[:, -1] == STRUCTURES.index("unit")] = STRUCTURES.index("dense")
+def _canonical(plans: PlanBatch, network: Network) -> PlanBatch:
+    structure, keepers = plans.structure.copy(), unit_keepers(network)
+    for column, layer in enumerate(network.layers):
+        if layer.name in keepers:
+            structure[:, column][structure[:, column] == STRUCTURES.index("unit")] = STRUCTURES.index("dense")
     structure[plans.sparsity_frac == 0.0] = STRUCTURES.index("dense")
+    sparsity = np.where(
+        structure == STRUCTURES.index("two_four"), TWO_FOUR_SPARSITY_FRAC, plans.sparsity_frac
+    )
     is_block = structure == STRUCTURES.index("block")
     return replace(
         plans,
         structure=structure,
-        sparsity_frac=np.where(structure == STRUCTURES.index("dense"), 0.0, plans.sparsity_frac),
+        sparsity_frac=np.where(structure == STRUCTURES.index("dense"), 0.0, sparsity),
         block_rows=np.where(is_block, plans.block_rows, 1),
         block_columns=np.where(is_block, plans.block_columns, 1),
     )

@@ -19,6 +19,7 @@ from npuexplore.train.params import copy_params
 from npuexplore.train.pruning import treatment_at
 from npuexplore.train.recipe import FitRecipe
 from npuexplore.train.run import FitState, Run, Task, continued_run, fresh_run, train_step
+from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
@@ -72,6 +73,7 @@ def fit(
 
 
 def _check(network: Network, plan: CompressionPlan | None, feature_scale: FloatArray) -> None:
+    refuse_untrainable(network)
     if not (np.isfinite(feature_scale).all() and (feature_scale > 0).all()):
         raise BadInput(
             f"feature_scale: got values from {feature_scale.min()} to {feature_scale.max()}; every deviation "

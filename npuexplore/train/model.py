@@ -19,8 +19,17 @@ from npuexplore.train.primitives.lstm import lstm_seq
 from npuexplore.train.primitives.prune import mask_fq, mask_only
 from npuexplore.train.primitives.quant import fq_act
 from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.units import FloatArray
-from npuexplore.workload.network import DenseLayer, Layer, Network, gate_count, input_features, matrices
+from npuexplore.workload.network import (
+    DenseLayer,
+    Layer,
+    Network,
+    gate_count,
+    input_features,
+    matrices,
+    unit_count,
+)
 
 BOUNDED = ("sigmoid", "tanh")
 
@@ -39,7 +48,11 @@ class Treatment:
 
 
 def init_params(network: Network, *, rng: np.random.Generator) -> Params:
-    """Glorot-uniform input weights, orthogonal recurrent weights per gate, forget bias 1, float32."""
+    """Glorot-uniform input weights, orthogonal recurrent weights per gate, forget bias 1, float32.
+
+    Raises BadInput for a network that cannot be trained.
+    """
+    refuse_untrainable(network)
     params: Params = {}
     for layer, inputs in zip(network.layers, input_features(network), strict=True):
         if isinstance(layer, DenseLayer):
@@ -48,7 +61,7 @@ def init_params(network: Network, *, rng: np.random.Generator) -> Params:
             if layer.activation not in BOUNDED:
                 params[layer.name][OBSERVED] = np.zeros((), np.float32)
             continue
-        units, gates = layer.hidden_units, gate_count(layer.kind)
+        units, gates = unit_count(layer), gate_count(layer.kind)
         params[layer.name] = {
             "w_ih": np.concatenate([_glorot(rng, units, inputs) for _ in range(gates)]),
             "w_hh": np.concatenate([_orthogonal(rng, units) for _ in range(gates)]),
@@ -62,7 +75,8 @@ def init_params(network: Network, *, rng: np.random.Generator) -> Params:
 
 
 def param_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shape of every array that `init_params` makes."""
+    """Shape of every array that `init_params` makes. Raises BadInput for a network that cannot be trained."""
+    refuse_untrainable(network)
     shapes: dict[str, dict[str, tuple[int, ...]]] = {layer.name: {} for layer in network.layers}
     for name, matrix, rows, columns in matrices(network):
         shapes[name] |= {matrix: (rows, columns), "bias": (rows,)}

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.workload.network import (
-    DenseLayer,
     Network,
+    activation_of,
     gate_count,
+    is_recurrent,
     matrices,
     output_features,
+    positions_of,
 )
 
 Counts = NDArray[np.int64]
@@ -36,9 +38,13 @@ class NetworkTables:
     kinds: tuple[str, ...]
     """(L,)"""
     activations: tuple[str, ...]
-    """(L,) of dense layers; "none" for recurrent ones."""
+    """(L,) of dense and conv1x1 layers; "none" for recurrent ones."""
     units: Counts
-    """(L,) outputs of each layer."""
+    """(L,) values that each layer hands on."""
+    positions: Counts
+    """(L,) how often per frame a layer's weights are used: MACs = positions * weights."""
+    dense_macs: Counts
+    """(L,) MACs per frame before any compression."""
     gates: Counts
     """(L,) row blocks of the weights."""
     recurrent: NDArray[np.bool_]
@@ -65,15 +71,20 @@ def network_tables(network: Network) -> NetworkTables:
     owners = [names.index(layer) for layer, _, _, _ in matrices(network)]
     gates = np.array([gate_count(layer.kind) for layer in layers], np.int64)
     matrix_layer = np.array(owners, np.intp)
-    activations = tuple(layer.activation if isinstance(layer, DenseLayer) else "none" for layer in layers)
+    matrix_start = np.array([owners.index(index) for index in range(len(layers))], np.intp)
+    weights = np.add.reduceat([rows * columns for _, _, rows, columns in matrices(network)], matrix_start)
+    positions = np.array([positions_of(layer) for layer in layers], np.int64)
+    activations = tuple(activation_of(layer) for layer in layers)
     return NetworkTables(
         kinds=tuple(layer.kind for layer in layers),
         activations=activations,
         units=np.array([output_features(layer) for layer in layers], np.int64),
+        positions=positions,
+        dense_macs=np.asarray(weights * positions, np.int64),
         gates=gates,
-        recurrent=np.array([layer.kind != "dense" for layer in layers]),
+        recurrent=np.array([is_recurrent(layer) for layer in layers]),
         matrix_layer=matrix_layer,
-        matrix_start=np.array([owners.index(index) for index in range(len(layers))], np.intp),
+        matrix_start=matrix_start,
         matrix_gates=gates[matrix_layer],
         from_state=np.array([name == "w_hh" for _, name, _, _ in matrices(network)]),
         lut_per_unit=np.array(

@@ -72,7 +72,22 @@ class DenseLayer(Model):
     activation: Activation = "none"
 
 
-Layer = Annotated[LstmLayer | GruLayer | DenseLayer, Field(discriminator="kind")]
+class Conv1x1Layer(Model):
+    """Convolution with a 1x1 kernel: one weight matrix used at every position of a frame's features.
+
+    Features are ordered position by position: `positions` times the input channels in, `positions` times
+    `output_channels` out. Input channels = features handed in / positions, which must divide.
+    """
+
+    kind: Literal["conv1x1"]
+    name: Name
+    positions: Features
+    output_channels: Features
+    activation: Activation = "none"
+
+
+AnyLayer = LstmLayer | GruLayer | DenseLayer | Conv1x1Layer
+Layer = Annotated[AnyLayer, Field(discriminator="kind")]
 
 
 class Network(Model):
@@ -106,6 +121,19 @@ class Network(Model):
         return self
 
     @model_validator(mode="after")
+    def positions_divide_inputs(self) -> Network:
+        """A conv1x1 layer sees whole channels at every position."""
+        inputs = self.bands
+        for layer in self.layers:
+            if inputs % positions_of(layer):
+                raise ValueError(
+                    f"layer {layer.name!r}: positions {positions_of(layer)} must divide the {inputs} "
+                    "values handed in"
+                )
+            inputs = output_features(layer)
+        return self
+
+    @model_validator(mode="after")
     def bands_fit_spectrum(self) -> Network:
         """A band holds at least one bin."""
         bins = self.frame_clock.spectrum_bins
@@ -114,9 +142,31 @@ class Network(Model):
         return self
 
 
-def output_features(layer: LstmLayer | GruLayer | DenseLayer) -> int:
-    """Values that a layer hands on per frame."""
+def positions_of(layer: AnyLayer) -> int:
+    """How often per frame a layer uses its weights: 1, and more for conv1x1."""
+    return layer.positions if isinstance(layer, Conv1x1Layer) else 1
+
+
+def unit_count(layer: AnyLayer) -> int:
+    """Rows of one gate of a layer's weights: hidden units, outputs, or output channels of conv1x1."""
+    if isinstance(layer, Conv1x1Layer):
+        return layer.output_channels
     return layer.output_features if isinstance(layer, DenseLayer) else layer.hidden_units
+
+
+def output_features(layer: AnyLayer) -> int:
+    """Values that a layer hands on per frame."""
+    return unit_count(layer) * positions_of(layer)
+
+
+def activation_of(layer: AnyLayer) -> Activation:
+    """The activation function of a dense or conv1x1 layer; `none` for recurrent ones."""
+    return layer.activation if isinstance(layer, DenseLayer | Conv1x1Layer) else "none"
+
+
+def is_recurrent(layer: AnyLayer) -> bool:
+    """Whether a layer has a state."""
+    return isinstance(layer, LstmLayer | GruLayer)
 
 
 def input_features(network: Network) -> list[int]:
@@ -125,26 +175,26 @@ def input_features(network: Network) -> list[int]:
 
 
 def gate_count(kind: str) -> int:
-    """Row blocks of a layer's weights: 4 for LSTM, 3 for GRU, 1 for dense.
+    """Row blocks of a layer's weights: 4 for LSTM, 3 for GRU, 1 for dense and conv1x1.
 
     >>> gate_count("lstm")
     4
     """
-    return {"lstm": 4, "gru": 3, "dense": 1}[kind]
+    return {"lstm": 4, "gru": 3, "dense": 1, "conv1x1": 1}[kind]
 
 
 def matrices(network: Network) -> Iterator[tuple[str, str, int, int]]:
     """(layer, matrix, rows, columns) of every weight matrix, in execution order.
 
-    The matrices are `w_ih` (from the layer's input), `w_hh` (from its own state) and `w` (dense).
+    The matrices are `w_ih` (from the layer's input), `w_hh` (from its own state) and `w` (dense, conv1x1).
     """
     for layer, inputs in zip(network.layers, input_features(network), strict=True):
-        rows = gate_count(layer.kind) * output_features(layer)
-        if isinstance(layer, DenseLayer):
-            yield layer.name, "w", rows, inputs
-        else:
+        rows = gate_count(layer.kind) * unit_count(layer)
+        if is_recurrent(layer):
             yield layer.name, "w_ih", rows, inputs
-            yield layer.name, "w_hh", rows, layer.hidden_units
+            yield layer.name, "w_hh", rows, unit_count(layer)
+        else:
+            yield layer.name, "w", rows, inputs // positions_of(layer)
 
 
 def weight_elems(network: Network) -> int:

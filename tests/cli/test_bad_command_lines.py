@@ -28,7 +28,7 @@ from command_line import ESTIMATE, everything_in, program, run_program
             (*ESTIMATE, "--structure", "weight", "--sparsity", "0.5", "--block", "1x4"),
             "--block 1x4: goes with",
         ),
-        ((*ESTIMATE, "--weight-bits", "7"), "--weight-bits 7: allowed are 4 and 8"),
+        ((*ESTIMATE, "--weight-bits", "7"), "--weight-bits 7: allowed are 2, 3, 4, 6, 8 and 16"),
         ((*ESTIMATE, "--activation-bits", "4"), "--activation-bits 4: allowed are 8 and 16"),
         ((*ESTIMATE, "--skip-rate", "1"), "--skip-rate 1: allowed is 0 to below 1"),
         ((*ESTIMATE, "--memory-mode", "dream"), "memory mode: got 'dream'; profile micronpu-block16 has"),

@@ -154,7 +154,7 @@ def test_a_plan_is_of_one_structure_or_mixed():
         ({"sparsity_frac": (-0.1, 0.5)}, "greater than or equal to 0"),
         ({"sparsity_frac": ()}, "at least 1"),
         ({"weight_bits": (8, 4)}, "rising order"),
-        ({"weight_bits": (3,)}, "4 or 8"),
+        ({"weight_bits": (5,)}, "2, 3, 4, 6, 8 or 16"),
         ({"structures": ("block", "block")}, "listed twice"),
         ({"structures": ("star",)}, "'unit'"),
         ({"blocks": ((0, 4),)}, "greater than or equal to 1"),
