@@ -100,6 +100,10 @@ class EthosU55(EthosUEngine):
     ifm_block_16bit_elems: Count
     ifm_16bit_step_elems: Count
     """Depths of 16-bit input blocks are multiples of this."""
+    delays_every_ublock_16bit: bool
+    """Whether the wide accumulators hold up every microblock, not only lone ones."""
+    pooling_cycles_scale_with_bits: bool
+    """Whether a pooling step takes longer for wider inputs; else each takes the same."""
     output_cycles: OutputCycles
     shared_ram: SharedRam
 

@@ -1,0 +1,204 @@
+"""Block shapes: the pieces of an output, and of its input, that an Ethos-U works on one at a time.
+
+Batch-1 products have them in closed form, as tables over the number of outputs; `search` has the general
+case, a 1x1 convolution over many positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.hardware.ethos_u import EthosU55, EthosU85, EthosUEngine, Microblock
+from npuexplore.units import round_up
+
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+SPLIT_DEPTH = 16
+"""Outputs are split between blocks at multiples of this depth."""
+BLOCKS_IN_RAM = 2
+"""Accumulators are double-buffered."""
+PART_KERNEL_WASTE = {False: 2, True: 4}
+"""How often one position's weights fill a part-kernel step: half of it, a quarter in the 2:4 format."""
+BRICK_BITS = 128
+"""Depth of a word of the input memory of an Ethos-U85."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Shapes of the blocks of products; every field broadcasts with the others."""
+
+    ublock_height: Counts
+    ublock_width: Counts
+    ublock_depth: Counts
+    height: Counts
+    """Of the output block."""
+    width: Counts
+    depth: Counts
+    ifm_width: Counts
+    ifm_depth: Counts
+    """Of the input block."""
+    part_kernel: Flags
+    """Whether the input block is a part-kernel one."""
+
+
+def product_blocks(
+    engine: EthosUEngine, *, inputs: Counts, outputs: Counts, input_bytes: Counts, two_four: Flags
+) -> Blocks:
+    """Blocks of matrix-vector products: one position, `inputs` deep in and `outputs` deep out."""
+    if isinstance(engine, EthosU85):
+        return _product_blocks_85(
+            engine, inputs=inputs, outputs=outputs, input_bytes=input_bytes, two_four=two_four
+        )
+    assert isinstance(engine, EthosU55)
+    narrow = round_up(np.minimum(inputs, engine.ifm_block_8bit_elems), engine.ifm_ublock_depth_elems)
+    wide = round_up(np.minimum(inputs, engine.ifm_block_16bit_elems), engine.ifm_16bit_step_elems)
+    ublock = engine.microblocks[0]
+    return _single_position(
+        engine,
+        index=np.zeros(np.shape(outputs), np.intp),
+        depth=ofm_depths(engine, ublock, accumulator_bytes=4)[_capped(outputs, engine)],
+        ifm_width=np.full(np.shape(inputs), ublock.width),
+        ifm_depth=np.where(input_bytes == 1, narrow, wide),
+        part_kernel=np.zeros(np.shape(inputs), np.bool_),
+    )
+
+
+def elementwise_blocks(engine: EthosUEngine, outputs: Counts) -> tuple[Counts, Counts]:
+    """(elements, depth) of the blocks of element-wise commands on an Ethos-U55 or U65."""
+    ublock = engine.microblocks[0]
+    depth = ofm_depths(engine, ublock, accumulator_bytes=4)[_capped(outputs, engine)]
+    return ublock.height * ublock.width * depth, depth
+
+
+def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[np.intp]:
+    """Index of the microblock that pads `outputs` at one position least; the first among equals."""
+    padded = np.stack(
+        [
+            ublock.height * ublock.width * round_up(outputs, ublock.depth)
+            if work in ublock.does
+            else np.full(np.shape(outputs), np.iinfo(np.int64).max)
+            for ublock in engine.microblocks
+        ]
+    )
+    return np.asarray(padded.argmin(axis=0))
+
+
+@lru_cache(maxsize=256)
+def ofm_depths(engine: EthosUEngine, ublock: Microblock, *, accumulator_bytes: int) -> Counts:
+    """Depth of the output block for every number of outputs up to one past the greatest block.
+
+    """
+    limit = engine.ofm_block_limit.depth
+    room = engine.accumulator_ram_bytes if isinstance(engine, EthosU85) else None
+    area = BLOCKS_IN_RAM * ublock.height * ublock.width * accumulator_bytes
+    depths = [0]
+    for outputs in range(1, limit + 2):
+        least = SPLIT_DEPTH if room is not None else 1
+        end = round_up(max(min(outputs, limit), least), ublock.depth)
+        depths.append(
+            max(
+                depth
+                for depth in _candidates(outputs, end=end, step=ublock.depth)
+                if room is None or area * round_up(depth, SPLIT_DEPTH) <= room
+            )
+        )
+    return np.array(depths, np.int64)
+
+
+def _candidates(outputs: int, *, end: int, step: int) -> list[int]:
+    depth, found = max(step, min(end, SPLIT_DEPTH)), []
+    if depth < outputs:
+        depth = round_up(depth, SPLIT_DEPTH)
+    while depth <= end:
+        found.append(depth)
+        depth += step
+        if depth < outputs:
+            depth = round_up(depth, SPLIT_DEPTH)
+    return found
+
+
+def _product_blocks_85(
+    engine: EthosU85, *, inputs: Counts, outputs: Counts, input_bytes: Counts, two_four: Flags
+) -> Blocks:
+    narrow = input_bytes == 1
+    index = np.where(
+        narrow,
+        least_waste(engine, outputs, work="product_8bit"),
+        least_waste(engine, outputs, work="product_16bit"),
+    )
+    part_kernel = part_kernel_is_denser(engine, inputs, two_four=two_four)
+    deep = np.array([_is_deep(engine, ublock) for ublock in engine.microblocks])[index] & ~two_four
+    ifm_depth = np.select(
+        [part_kernel, deep, two_four & narrow],
+        [
+            engine.ifm_block_part_kernel_elems,
+            engine.ifm_block_deep_ublock_elems,
+            engine.ifm_block_two_four_elems,
+        ],
+        engine.ifm_block_elems,
+    )
+    depths = np.stack(
+        [
+            np.stack([ofm_depths(engine, ublock, accumulator_bytes=size) for size in (4, 8)])
+            for ublock in engine.microblocks
+        ]
+    )
+    granule = np.array([[width for _, width in ublock.ifm_granules] for ublock in engine.microblocks])
+    ifm_bits = 8 * ifm_depth * input_bytes
+    column = (ifm_bits > BRICK_BITS) * 1 + (ifm_bits > 2 * BRICK_BITS)
+    widths = np.array([ublock.width for ublock in engine.microblocks])[index]
+    return _single_position(
+        engine,
+        index=index,
+        depth=depths[index, np.where(narrow, 0, 1), _capped(outputs, engine)],
+        ifm_width=round_up(widths, granule[index, column]),
+        ifm_depth=ifm_depth,
+        part_kernel=part_kernel,
+    )
+
+
+def part_kernel_is_denser(engine: EthosU85, inputs: Counts, *, two_four: Flags) -> Flags:
+    """Whether few inputs fill part-kernel blocks better than deep ones."""
+    waste = np.where(two_four, PART_KERNEL_WASTE[True], PART_KERNEL_WASTE[False])
+    deep = np.where(two_four, engine.ifm_block_two_four_elems, engine.ifm_block_elems)
+    part = waste * round_up(inputs, engine.ifm_block_part_kernel_elems)
+    return np.asarray(part <= round_up(inputs, deep))
+
+
+def _is_deep(engine: EthosU85, ublock: Microblock) -> bool:
+    """A microblock that only 16-bit products of the smaller parts may use."""
+    return "product_16bit" in ublock.does and "product_8bit" not in ublock.does
+
+
+def _single_position(
+    engine: EthosUEngine,
+    *,
+    index: NDArray[np.intp],
+    depth: Counts,
+    ifm_width: Counts,
+    ifm_depth: Counts,
+    part_kernel: Flags,
+) -> Blocks:
+    sizes = np.array([[u.height, u.width, u.depth] for u in engine.microblocks], np.int64)
+    height, width, ublock_depth = (sizes[:, axis][index] for axis in range(3))
+    return Blocks(
+        ublock_height=height,
+        ublock_width=width,
+        ublock_depth=ublock_depth,
+        height=height,
+        width=width,
+        depth=depth,
+        ifm_width=ifm_width,
+        ifm_depth=ifm_depth,
+        part_kernel=part_kernel,
+    )
+
+
+def _capped(outputs: Counts, engine: EthosUEngine) -> Counts:
+    """Outputs as an index into `ofm_depths`: beyond the greatest block all are alike."""
+    return np.asarray(np.minimum(outputs, engine.ofm_block_limit.depth + 1))
