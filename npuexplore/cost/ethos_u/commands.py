@@ -200,7 +200,7 @@ def _runs(engine: EthosUEngine, products: Products, blocks: Blocks) -> tuple[Cou
         elem_bytes=products.input_bytes,
         block_depth=blocks.ifm_depth,
         block_width=blocks.ifm_width,
-        tensor_width=np.int64(1),
+        tensor_width=1,
         bricks=products.brick_input,
     )
     written = write_run_bytes(
@@ -208,7 +208,7 @@ def _runs(engine: EthosUEngine, products: Products, blocks: Blocks) -> tuple[Cou
         elem_bytes=products.output_bytes,
         block_depth=blocks.depth,
         block_width=blocks.width,
-        tensor_width=np.int64(1),
+        tensor_width=1,
         bricks=products.brick_output,
         cores=1 if isinstance(engine, EthosU85) else engine.cores,
     )

@@ -59,9 +59,14 @@ def burst_bytes(moved_bytes: IntArray, run_bytes: IntArray, *, burst: int) -> Co
 
 
 def read_run_bytes(
-    *, elems: IntArray, elem_bytes: IntArray, block_depth: IntArray, block_width: IntArray, tensor_width: IntArray,
+    *,
+    elems: IntArray,
+    elem_bytes: IntArray,
+    block_depth: IntArray,
+    block_width: IntArray,
+    tensor_width: IntArray | int,
     bricks: Flags | bool,
-) -> Counts:  # fmt: skip
+) -> Counts:
     """Bytes of an input that lie together and are read together.
 
     elems : depth of the tensor ; block_depth, block_width : of the input block ; all broadcast
@@ -74,9 +79,15 @@ def read_run_bytes(
 
 
 def write_run_bytes(
-    *, elems: IntArray, elem_bytes: IntArray, block_depth: IntArray, block_width: IntArray, tensor_width: IntArray,
-    bricks: Flags | bool, cores: int,
-) -> Counts:  # fmt: skip
+    *,
+    elems: IntArray,
+    elem_bytes: IntArray,
+    block_depth: IntArray,
+    block_width: IntArray,
+    tensor_width: IntArray | int,
+    bricks: Flags | bool,
+    cores: int,
+) -> Counts:
     """Bytes of an output that lie together and are written together; cores write side by side."""
     whole_row = block_depth * block_width * elem_bytes
     shallow = (block_depth <= BRICK_ELEMS) & (elems * elem_bytes == block_depth)
@@ -115,8 +126,8 @@ def channel_rate(engine: EthosUEngine, memory: MemoryRegion, channel: str) -> fl
     if not writes:
         words = getattr(engine.read_buffer_words, channel)
         under_way = min(under_way, float(np.float32(words / max(memory.burst_bytes // WORD_BYTES, 1))))
-    limit = float(np.float32(memory.burst_bytes * under_way / latency * CHANNEL_EFFICIENCY))
-    return min(memory.bytes_per_cycle, limit)
+    per_latency = float(np.float32(memory.burst_bytes * under_way) / np.float32(latency))
+    return min(memory.bytes_per_cycle, float(np.float32(per_latency * CHANNEL_EFFICIENCY)))
 
 
 def access_cycles(
@@ -126,12 +137,12 @@ def access_cycles(
     busy: dict[str, Any] = {}
     for name in dict.fromkeys(stream.memory for stream in streams):
         memory, here = memories[name], [stream for stream in streams if stream.memory == name]
-        total = sum((stream.moved_bytes for stream in here), np.int64(0))
+        total: Any = sum(stream.moved_bytes for stream in here)
         cycles = whole_quotient(total, memory.bytes_per_cycle)
         if isinstance(engine, EthosU85):
             for channel in dict.fromkeys(stream.channel for stream in here):
                 rate = channel_rate(engine, memory, channel)
                 alone = [whole_quotient(s.moved_bytes, rate) for s in here if s.channel == channel]
-                cycles = np.maximum(cycles, sum(alone, np.int64(0)))
+                cycles = np.maximum(cycles, np.add.reduce(alone))
         busy[name] = cycles
     return busy
