@@ -19,7 +19,11 @@ TERMS = ("mac", "decode", "activation", "overhead", "cpu")
 
 @dataclass(frozen=True)
 class EngineCosts:
-    """What one engine takes for the layers of P plans; every array is (P, L)."""
+    """What one engine takes for the layers of P plans; every array is (P, L).
+
+    Column l follows from column l of the plans' shapes alone (its inputs are the units of the layer before),
+    so that layers in equal states may be costed once.
+    """
 
     terms: Mapping[str, Counts]
     """Cycles by name in TERMS; a term that an engine does not have is absent."""
@@ -40,8 +44,9 @@ class EngineCosts:
     elementwise_ops: Counts
     """Element-wise operations and look-ups of the engine; none of the fallback CPU's."""
     arena_bytes: Counts | None = None
-    """Bytes of the activations' memory that inputs, outputs, state, scratch and staged weights take while a
-    layer runs, if the engine's compiler places them in its own way; None where `footprint` counts them."""
+    """(P, L) bytes of the activations' memory that inputs, outputs, scratch and staged weights take while a
+    layer runs, if the engine's compiler places them in its own way; None where `footprint` counts them.
+    The states of recurrent layers are not in it: they are alive all the time and added for all layers."""
 
 
 def mac_array_cycles(macs: IntArray, *, macs_per_cycle: int) -> Any:

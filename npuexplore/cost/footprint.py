@@ -148,13 +148,11 @@ def network_tensors(
 def engine_tensors(
     route: Route, tables: NetworkTables, shapes: PlanShapes, *, arena_bytes: Counts
 ) -> Iterator[Tensor]:
-    """The engine's own arena while layers run; state, bands and mask beside the front end."""
+    """The engine's own arena while layers run; state all the time; bands and mask beside the front end."""
     last = len(tables.kinds) + 1
     for layer in range(last - 1):
         yield Tensor(f"{layer}.arena", arena_bytes[:, layer], layer + 1, layer + 1)
-    for tensor in _state_tensors(tables, shapes):
-        yield Tensor(tensor.name, tensor.size_bytes, 0, 0)
-        yield Tensor(tensor.name, tensor.size_bytes, last, last)
+    yield from _state_tensors(tables, shapes)
     if route.network_io == route.activations:
         width = shapes.activation_bits // 8
         yield Tensor("bands", _aligned(shapes.inputs[:, 0] * width[:, 0]), 0, 0)
