@@ -9,36 +9,67 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 KeyPath = tuple[str | int, ...]
+Place = tuple[str, int]
+"""File as it is named in messages, and line."""
 
 SHOWN_ERRORS = 3
 """More than a few problems at once are not read."""
 
 
-class Lines(Protocol):
-    """A document and the lines of its keys."""
+class Placed(Protocol):
+    """A document and where its keys stand."""
 
     @property
     def data(self) -> Any:
         """The document."""
 
     @property
-    def lines(self) -> dict[KeyPath, int]:
-        """Line of each key path."""
+    def places(self) -> Mapping[KeyPath, Place]:
+        """File and line of each key path; () is the document itself."""
 
 
-def validation_sentence(
-    error: ValidationError, model: type[BaseModel], *, where: str, located: Lines | None = None
-) -> str:
-    """The first few problems of a document in one sentence, with lines where they are known."""
+def validation_sentence(error: ValidationError, model: type[BaseModel], *, located: Placed) -> str:
+    """The first few problems of a document in one sentence, each with the file and line it stands in."""
     schema = model.model_json_schema()
     problems = _most_telling_first(error.errors(include_url=False))
     sentences = [_problem_sentence(problem, schema, located) for problem in problems[:SHOWN_ERRORS]]
-    line, first = sentences[0]
-    place = f"{where}:{line}: " if line else f"{where}: "
-    others = [f"line {line}: {text}" if line else text for line, text in sentences[1:]]
+    (file, line), first = sentences[0]
+    others = [
+        f"line {other_line}: {text}" if other_file == file else f"{other_file}:{other_line}: {text}"
+        for (other_file, other_line), text in sentences[1:]
+    ]
     hidden = len(problems) - len(sentences)
     tail = [f"{hidden} more problem{'s' if hidden > 1 else ''}"] if hidden > 0 else []
-    return place + "; also ".join([first, *others, *tail])
+    return f"{file}:{line}: " + "; also ".join([first, *others, *tail])
+
+
+def place_of(path: KeyPath, located: Placed) -> Place:
+    """Where a key stands, or the nearest key above it that does."""
+    while path not in located.places:
+        path = path[:-1]
+    return located.places[path]
+
+
+def key_path(data: Any, dotted: str) -> KeyPath:
+    """The keys that a dotted name stands for, as far as the document has them; keys may hold dots themselves.
+
+    >>> key_path({"memories": {"sram.1": {"burst_bytes": 1}}}, "memories.sram.1.burst_bytes")
+    ('memories', 'sram.1', 'burst_bytes')
+    """
+    words, path, node = dotted.split("."), list[str | int](), data
+    while words:
+        for count in range(len(words), 0, -1):
+            key: str | int = ".".join(words[:count])
+            if isinstance(node, list) and words[0].isdigit() and int(words[0]) < len(node):
+                key, count = int(words[0]), 1
+            elif not isinstance(node, dict) or key not in node:
+                continue
+            path.append(key)
+            node, words = node[key], words[count:]
+            break
+        else:
+            break
+    return tuple(path)
 
 
 def _most_telling_first(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -70,18 +101,26 @@ def _echoes_a_deeper_one(problem: Mapping[str, Any], problems: Sequence[Mapping[
 
 
 def _problem_sentence(
-    problem: Mapping[str, Any], schema: Mapping[str, Any], located: Lines | None
-) -> tuple[int, str]:
+    problem: Mapping[str, Any], schema: Mapping[str, Any], located: Placed
+) -> tuple[Place, str]:
     path = _document_path(problem["loc"], located)
-    line = _line_of(path, located)
     key = ".".join(map(str, path))
-    return line, (f"{key}: " if key else "") + _complaint(problem, path, schema)
+    complaint = _complaint(problem, path, schema)
+    told = complaint.split(":", 1)[0] if problem["type"] == "value_error" else ""
+    place = place_of(_deeper(path, told, located), located)
+    return place, (f"{key}: " if key else "") + complaint
 
 
-def _document_path(loc: Sequence[str | int], located: Lines | None) -> KeyPath:
+def _deeper(path: KeyPath, told: str, located: Placed) -> KeyPath:
+    """The path with the dotted key that a validator's own words begin with."""
+    node = located.data
+    for step in path:
+        node = node[step] if isinstance(node, dict) and step in node else None
+    return (*path, *key_path(node, told))
+
+
+def _document_path(loc: Sequence[str | int], located: Placed) -> KeyPath:
     """`loc` without the union tags that pydantic puts into it."""
-    if located is None:
-        return tuple(loc)
     path: list[str | int] = []
     node: Any = located.data
     for step in loc[:-1]:
@@ -92,14 +131,6 @@ def _document_path(loc: Sequence[str | int], located: Lines | None) -> KeyPath:
     last = loc[-1:] if loc else ()
     is_tag = last and isinstance(last[0], str) and not isinstance(node, dict)
     return tuple(path) if is_tag else (*path, *last)
-
-
-def _line_of(path: KeyPath, located: Lines | None) -> int:
-    if located is None:
-        return 0
-    while path and path not in located.lines:
-        path = path[:-1]
-    return located.lines.get(path, 1)
 
 
 def _complaint(problem: Mapping[str, Any], path: KeyPath, schema: Mapping[str, Any]) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from npuexplore.errors import BadInput
 
 Kind = Literal["hw_profiles", "studies", "networks"]
+
+SHOWN_NAMES = 8
+"""More names than this in a sentence are not read."""
 
 _FOLDERS: dict[Kind, str] = {
     "hw_profiles": "hw_profiles",
@@ -31,19 +35,37 @@ def shipped_names(kind: Kind) -> list[str]:
     return sorted(path.stem for path in shipped_folder(kind).glob("*.yaml"))
 
 
-def find_document(name_or_path: str | Path, kind: Kind) -> Path:
-    """The file meant by a shipped name or by a path.
+def find_document(name_or_path: str | Path, kind: Kind, *, own: Mapping[str, Path] | None = None) -> Path:
+    """The file meant by a name or by a path.
 
-    Raises BadInput that names what is shipped, nearest first, when there is neither.
+    own : the user's documents by name; they count before shipped ones.
+    Raises BadInput that names what there is, nearest first, when there is neither.
     """
     text = str(name_or_path)
-    names = shipped_names(kind)
-    if text in names:
-        return shipped_folder(kind) / f"{text}.yaml"
+    files = {name: shipped_folder(kind) / f"{name}.yaml" for name in shipped_names(kind)} | dict(own or {})
+    if text in files:
+        return files[text]
     path = Path(text)
     if text and _exists(path):
         return path
-    raise BadInput(_not_found(text, names, kind))
+    raise BadInput(_not_found(text, sorted(files), kind))
+
+
+def nearest_first(text: str, names: Iterable[str]) -> str:
+    """A few names in a row, the most similar first, and how many more there are.
+
+    >>> nearest_first("m4", ["a", "m7", "m4x"])
+    'm4x, m7, a'
+    """
+    words = difflib.SequenceMatcher(b=text[:80])
+
+    def likeness(name: str) -> float:
+        words.set_seq1(name)
+        return words.ratio()
+
+    ranked = sorted(sorted(names), key=likeness, reverse=True)
+    more = len(ranked) - SHOWN_NAMES
+    return ", ".join(ranked[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _exists(path: Path) -> bool:
@@ -56,11 +78,9 @@ def _exists(path: Path) -> bool:
 def _not_found(text: str, names: list[str], kind: Kind) -> str:
     word = _WORDS[kind]
     looks_like_path = os.sep in text or text.endswith((".yaml", ".yml"))
-    problem = (
-        "no such file" if looks_like_path else f"no {word} of that name is shipped and no such file exists"
-    )
+    problem = "no such file" if looks_like_path else f"no {word} of that name and no such file exists"
     near = difflib.get_close_matches(Path(text).stem if looks_like_path else text, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    listed = ", ".join(names) or "none"
+    listed = nearest_first(text, names) or "none"
     shown = repr(text if len(text) <= 80 else f"{text[:77]}...")
-    return f"{word} {shown}: {problem}; {hint}give a path or one of the shipped names: {listed}"
+    return f"{word} {shown}: {problem}; {hint}give a path or one of the names: {listed}"

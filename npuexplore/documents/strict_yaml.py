@@ -16,11 +16,10 @@ from typing import Any, NoReturn, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from npuexplore.documents.sentences import validation_sentence
+from npuexplore.documents.sentences import KeyPath, Place, validation_sentence
 from npuexplore.errors import BadInput
 
 M = TypeVar("M", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
 
 MAX_DOCUMENT_BYTES = 262_144
 """A description longer than this is not one of ours."""
@@ -43,10 +42,10 @@ FINITE_ONLY = "only finite numbers below 1e18 are allowed; write one of those"
 
 @dataclass(frozen=True)
 class Located:
-    """A document and the line of every key and list item in it."""
+    """A document and where every key and list item in it stands."""
 
     data: Any
-    lines: dict[KeyPath, int]
+    places: dict[KeyPath, Place]
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
@@ -61,7 +60,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
 
 
 def locate_yaml(text: str, *, where: str) -> Located:
-    """`parse_yaml` that also remembers lines."""
+    """`parse_yaml` that also remembers where everything stands."""
     return _Reader(text, where).document()
 
 
@@ -71,16 +70,26 @@ def read_document(path: Path, model: type[M], *, what: str) -> M:
     path : the file; what : its name in messages ("hardware profile").
     Raises BadInput with file, line, key, what was got, what is allowed and what to do.
     """
-    where = _printable(path)
+    return validated(read_located(path, what=what), model)
+
+
+def read_located(path: Path, *, what: str) -> Located:
+    """The `key: value` lines of a YAML file, not yet checked against anything. Raises BadInput."""
+    where = printable(path)
     located = locate_yaml(_read_text(path, what=what), where=where)
     if not isinstance(located.data, dict):
         raise BadInput(
             f"{where}: got {_kind_of(located.data)}; a {what} is made of `key: value` lines; write those"
         )
+    return located
+
+
+def validated(located: Located, model: type[M]) -> M:
+    """A document as a model. Raises BadInput with the place of what the model refuses."""
     try:
         return model.model_validate_json(json.dumps(located.data))
     except ValidationError as error:
-        raise BadInput(validation_sentence(error, model, where=where, located=located)) from None
+        raise BadInput(validation_sentence(error, model, located=located)) from None
 
 
 def _read_text(path: Path, *, what: str) -> str:
@@ -88,23 +97,23 @@ def _read_text(path: Path, *, what: str) -> str:
         with path.open("rb") as stream:
             content = stream.read(MAX_DOCUMENT_BYTES + 1)
     except FileNotFoundError:
-        raise BadInput(f"{_printable(path)}: no such file; give the path of a {what} in YAML") from None
+        raise BadInput(f"{printable(path)}: no such file; give the path of a {what} in YAML") from None
     except IsADirectoryError:
-        raise BadInput(f"{_printable(path)}: is a folder; give the path of a {what} in YAML") from None
+        raise BadInput(f"{printable(path)}: is a folder; give the path of a {what} in YAML") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput(
-            f"{_printable(path)}: cannot be read ({reason}); give the path of a {what} in YAML"
+            f"{printable(path)}: cannot be read ({reason}); give the path of a {what} in YAML"
         ) from None
     if len(content) > MAX_DOCUMENT_BYTES:
         raise BadInput(
-            f"{_printable(path)}: longer than {MAX_DOCUMENT_BYTES} bytes; a {what} is a short YAML file"
+            f"{printable(path)}: longer than {MAX_DOCUMENT_BYTES} bytes; a {what} is a short YAML file"
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{_printable(path)}: byte {error.start} is not UTF-8 text; give a {what} in YAML, saved as UTF-8"
+            f"{printable(path)}: byte {error.start} is not UTF-8 text; give a {what} in YAML, saved as UTF-8"
         ) from None
 
 
@@ -115,7 +124,7 @@ class _Reader:
         self._text = text
         self._where = where
         self._events: Iterator[yaml.Event] = iter(())
-        self._lines: dict[KeyPath, int] = {(): 1}
+        self._places: dict[KeyPath, Place] = {(): (where, 1)}
 
     def document(self) -> Located:
         try:
@@ -129,7 +138,7 @@ class _Reader:
             self._refuse(
                 line, (), f"character #x{int(error.character):04x} is not text; save it as plain YAML"
             )
-        return Located(data, self._lines)
+        return Located(data, self._places)
 
     def _stream(self) -> Any:
         event = next(self._events)
@@ -148,7 +157,7 @@ class _Reader:
 
     def _node(self, event: yaml.Event, path: KeyPath) -> Any:
         line = _line(event)
-        self._lines.setdefault(path, line)
+        self._places.setdefault(path, (self._where, line))
         if len(path) > MAX_DEPTH:
             self._refuse(line, (), f"nested deeper than {MAX_DEPTH} levels; flatten it")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -171,11 +180,11 @@ class _Reader:
                 self._refuse(line, path, "a key here is not a plain word; write `key: value`")
             key = event.value
             if key in found:
-                first = self._lines[(*path, key)]
+                _, first = self._places[(*path, key)]
                 self._refuse(
                     line, (*path, key), f"the key is given twice (first on line {first}); remove one"
                 )
-            self._lines[(*path, key)] = line
+            self._places[(*path, key)] = (self._where, line)
             found[key] = None
             found[key] = self._node(next(self._events), (*path, key))
         return found
@@ -246,7 +255,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
     return f"not YAML: {problem}; check the indentation, colons and quotes of this line"
 
 
-def _printable(path: Path) -> str:
+def printable(path: Path) -> str:
     """The path as given, without control characters that would break the line."""
     return "".join(c if c.isprintable() else "?" for c in str(path))
 

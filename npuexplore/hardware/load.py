@@ -1,21 +1,62 @@
-"""Profiles from YAML, by shipped name or path."""
+"""Profiles from YAML, by name or path, whole or in pieces."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from npuexplore.documents.shipped import find_document, shipped_names
-from npuexplore.documents.strict_yaml import read_document
+from npuexplore.documents.strict_yaml import Located, validated
+from npuexplore.hardware.catalogue import files_by_name
+from npuexplore.hardware.compose import composed, composed_of
 from npuexplore.hardware.profile import HardwareProfile
+
+HOST = "parts/cortex-m55-host"
+"""The fragment that gives a composed profile its CPU and runtime."""
+
+
+@dataclass(frozen=True)
+class LocatedProfile:
+    """A profile, its file, and the file and line of every key in it."""
+
+    profile: HardwareProfile
+    path: Path
+    located: Located
 
 
 def load_profile(name_or_path: str | Path) -> HardwareProfile:
-    """The profile of a shipped name or a YAML file; raises BadInput with file and line.
+    """The profile of a name or a YAML file; raises BadInput with file and line.
+
+    A name is a file of the user's own folders (`catalogue.own_folders`) or a shipped one.
 
     >>> load_profile("stm32f746").clock_hz
     216000000
     """
-    return read_document(find_document(name_or_path, "hw_profiles"), HardwareProfile, what="hardware profile")
+    return load_located(name_or_path).profile
+
+
+def load_located(name_or_path: str | Path) -> LocatedProfile:
+    """`load_profile` that also says where everything stands."""
+    known = files_by_name()
+    first = {name: paths[0] for name, paths in known.items()}
+    path = find_document(name_or_path, "hw_profiles", own=first)
+    located = composed(path, profiles=known)
+    return LocatedProfile(validated(located, HardwareProfile), path, located)
+
+
+def compose_profile(
+    part: str, system: str, *, name: str | None = None, others: Sequence[str] = (HOST,)
+) -> HardwareProfile:
+    """A profile of shipped fragments: an engine, a system around it, and what else it needs.
+
+    part, system : names of files in hw_profiles/parts and hw_profiles/systems; others : fragments by
+    `folder/name`, laid below the two. Raises BadInput for a name that is not there.
+    """
+    pieces = [*others, f"parts/{part}", f"systems/{system}"]
+    called = name or f"{part}-{system}"
+    document = {"schema": "npuexplore.profile/1", "name": called, "based_on": pieces}
+    return validated(composed_of(document, where=called), HardwareProfile)
 
 
 def list_profiles() -> list[str]:

@@ -186,12 +186,12 @@ def figures(profile: HardwareProfile) -> Iterator[tuple[str, float]]:
 
 
 def source_of(profile: HardwareProfile, key: str) -> Source | None:
-    """The entry of `sources` that covers a dotted key most closely."""
+    """The entry of `sources` that covers a dotted key most closely; of two as close, the later."""
     best, length = None, -1
     for entry in profile.sources:
         for prefix in entry.of:
             covers = key == prefix or key.startswith(f"{prefix}.")
-            if covers and len(prefix) > length:
+            if covers and len(prefix) >= length:
                 best, length = entry, len(prefix)
     return best
 
