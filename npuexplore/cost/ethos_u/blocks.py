@@ -68,11 +68,34 @@ def product_blocks(
     )
 
 
-def elementwise_blocks(engine: EthosUEngine, outputs: Counts) -> tuple[Counts, Counts]:
-    """(elements, depth) of the blocks of element-wise commands on an Ethos-U55 or U65."""
+def elementwise_blocks(engine: EthosUEngine, outputs: Counts, *, input_bytes: Counts | int) -> Counts:
+    """Elements of the blocks of element-wise commands."""
+    if isinstance(engine, EthosU85):
+        return _elementwise_blocks_85(engine, outputs, input_bytes=input_bytes)
     ublock = engine.microblocks[0]
     depth = ofm_depths(engine, ublock, accumulator_bytes=4)[_capped(outputs, engine)]
-    return ublock.height * ublock.width * depth, depth
+    return np.asarray(ublock.height * ublock.width * depth)
+
+
+def copy_blocks(engine: EthosUEngine, outputs: Counts, *, elem_bytes: Counts | int) -> Blocks:
+    """Blocks of copies, clamps and look-ups, which run as poolings of one element; input as output."""
+    narrow = np.broadcast_to(np.equal(elem_bytes, 1), np.shape(outputs))
+    index = np.where(
+        narrow,
+        least_waste(engine, outputs, work="pooling_8bit"),
+        least_waste(engine, outputs, work="pooling_16bit"),
+    )
+    depths = np.stack([ofm_depths(engine, ublock, accumulator_bytes=4) for ublock in engine.microblocks])
+    depth = depths[index, _capped(outputs, engine)]
+    widths = np.array([ublock.width for ublock in engine.microblocks])[index]
+    return _single_position(
+        engine,
+        index=index,
+        depth=depth,
+        ifm_width=widths,
+        ifm_depth=depth,
+        part_kernel=np.zeros(np.shape(outputs), np.bool_),
+    )
 
 
 def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[np.intp]:
@@ -80,7 +103,7 @@ def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[
     padded = np.stack(
         [
             ublock.height * ublock.width * round_up(outputs, ublock.depth)
-            if work in ublock.does
+            if work in ublock.does or work == "elementwise"
             else np.full(np.shape(outputs), np.iinfo(np.int64).max)
             for ublock in engine.microblocks
         ]
@@ -88,11 +111,21 @@ def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[
     return np.asarray(padded.argmin(axis=0))
 
 
+def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Counts | int) -> Counts:
+    """As many positions and as much depth as the output buffer holds, depth first."""
+    index = least_waste(engine, outputs, work="elementwise")
+    sizes = np.array([[u.height, u.width] for u in engine.microblocks], np.int64)
+    height, width = sizes[index, 0], sizes[index, 1]
+    depth = np.minimum(round_up(outputs, SPLIT_DEPTH), engine.ofm_block_limit.depth)
+    room = engine.output_ram_bytes // np.asarray(input_bytes) // SPLIT_DEPTH
+    deeper = np.minimum(room // width, depth // SPLIT_DEPTH)
+    deeper = np.where(deeper >= 2, deeper, 1)
+    return np.asarray(height * round_up(room // deeper, width) * SPLIT_DEPTH * deeper)
+
+
 @lru_cache(maxsize=256)
 def ofm_depths(engine: EthosUEngine, ublock: Microblock, *, accumulator_bytes: int) -> Counts:
-    """Depth of the output block for every number of outputs up to one past the greatest block.
-
-    """
+    """Depth of the output block for every number of outputs up to one past the greatest block."""
     limit = engine.ofm_block_limit.depth
     room = engine.accumulator_ram_bytes if isinstance(engine, EthosU85) else None
     area = BLOCKS_IN_RAM * ublock.height * ublock.width * accumulator_bytes

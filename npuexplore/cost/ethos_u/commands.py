@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.cost.ethos_u.blocks import Blocks, product_blocks
+from npuexplore.cost.ethos_u.blocks import Blocks, copy_blocks, elementwise_blocks, product_blocks
 from npuexplore.cost.ethos_u.streams import (
     BRICK_ELEMS,
     block_cycles,
@@ -171,6 +171,116 @@ def pipeline(
         tail=np.asarray((whole - np.where(first > second, head, np.floor(second * blocks))).astype(np.int64)),
         read=read,
         write=write,
+    )
+
+
+def copy_cycles(
+    engine: EthosUEngine,
+    *,
+    outputs: Counts,
+    elem_bytes: Counts | int,
+    brick_input: Flags | bool,
+    brick_output: Flags | bool,
+    input_memory: MemoryRegion,
+    output_memory: MemoryRegion,
+) -> CommandCycles:
+    """Cycles of copying, clamping or looking up `outputs` elements: a pooling of one."""
+    blocks = copy_blocks(engine, outputs, elem_bytes=elem_bytes)
+    filled = np.minimum(outputs, blocks.depth)
+    ublocks = ceil_div(filled, blocks.ublock_depth)
+    scaled = isinstance(engine, EthosU85) or engine.pooling_cycles_scale_with_bits
+    steps = POOLING_STEP_CYCLES * ublocks * (4 * np.asarray(elem_bytes) if scaled else 1)
+    mac = steps + np.where(ublocks == 1, engine.block_delay_cycles, 0)
+    cores = 1 if isinstance(engine, EthosU85) else engine.cores
+    read_runs, write_runs = copy_runs(
+        engine,
+        blocks,
+        outputs=outputs,
+        elem_bytes=elem_bytes,
+        brick_input=brick_input,
+        brick_output=brick_output,
+    )
+    read, write = (
+        block_cycles(
+            filled * elem_bytes, runs, latency=latency, burst=memory.burst_bytes, rate=memory.bytes_per_cycle
+        )
+        for runs, memory, latency in (
+            (read_runs, input_memory, input_memory.read_latency_cycles),
+            (write_runs, output_memory, output_memory.write_latency_cycles),
+        )
+    )
+    return pipeline(
+        mac=mac // cores,
+        output=np.ceil(copy_output_cycles(engine, elem_bytes) * filled),
+        bias=np.zeros(np.shape(outputs)),
+        blocks=ceil_div(outputs, blocks.ublock_depth) / ublocks,
+        read=read,
+        write=write,
+        divisor=engine.command_overlap_divisor,
+    )
+
+
+def copy_output_cycles(engine: EthosUEngine, elem_bytes: Counts | int) -> Floats | float:
+    """Cycles per element of the output stage of a copy."""
+    if isinstance(engine, EthosU85):
+        return np.where(
+            np.equal(elem_bytes, 1), engine.output_cycles.out_8bit, engine.output_cycles.out_16bit
+        )
+    assert isinstance(engine, EthosU55)
+    return engine.output_cycles.other
+
+
+def copy_runs(
+    engine: EthosUEngine,
+    blocks: Blocks,
+    *,
+    outputs: Counts,
+    elem_bytes: Counts | int,
+    brick_input: Flags | bool,
+    brick_output: Flags | bool,
+) -> tuple[Counts, Counts]:
+    """(read, written) bytes of a copy that lie together."""
+    shape = {
+        "elems": outputs,
+        "elem_bytes": np.asarray(elem_bytes),
+        "block_depth": blocks.depth,
+        "block_width": blocks.width,
+        "tensor_width": 1,
+    }
+    cores = 1 if isinstance(engine, EthosU85) else engine.cores
+    read = read_run_bytes(**shape, bricks=brick_input)
+    return read, write_run_bytes(**shape, bricks=brick_output, cores=cores)
+
+
+def elementwise_cycles(
+    engine: EthosUEngine,
+    *,
+    outputs: Counts,
+    input_bytes: int,
+    output_bytes: int,
+    output_cycles: Floats | float,
+    brick_output: bool,
+    first_access_cycles: Counts,
+) -> CommandCycles:
+    """Cycles of element-wise commands.
+
+    output_cycles : per element ; first_access_cycles : of the slowest operand's or the result's first block
+    """
+    elems = round_up(outputs, BRICK_ELEMS) if brick_output else outputs
+    block = elementwise_blocks(engine, outputs, input_bytes=input_bytes)
+    started = (first_access_cycles / block + output_cycles) / engine.command_overlap_divisor
+    output, issue = np.ceil(output_cycles * elems), np.ceil(started * elems)
+    none = np.zeros(np.shape(outputs), np.int64)
+    npu = np.asarray(np.maximum(output, issue).astype(np.int64))
+    return CommandCycles(
+        npu=npu,
+        mac=none,
+        output=np.asarray(output.astype(np.int64)),
+        issue=np.asarray(issue.astype(np.int64)),
+        busy=npu,
+        tail=none,
+        read=none,
+        write=none,
     )
 
 
