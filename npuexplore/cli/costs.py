@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from npuexplore.cli.console import Json, note, print_json, print_table
+from npuexplore.cli.console import Json, print_json
 from npuexplore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def estimate(
     as_json: Json = False,
 ) -> None:
     """Cycles, time, memory and energy of one compressed network on one part."""
+    from npuexplore.cli.estimate_tables import show_estimate
     from npuexplore.compression.given import load_plan
     from npuexplore.cost.document import estimate_document
     from npuexplore.cost.estimate import estimate as estimate_costs
@@ -62,7 +63,7 @@ def estimate(
     if as_json:
         print_json(document)
     else:
-        _show(document)
+        show_estimate(document)
 
 
 def _uniform(flags: dict[str, Any], network: Network) -> CompressionPlan:
@@ -78,33 +79,3 @@ def _uniform(flags: dict[str, Any], network: Network) -> CompressionPlan:
         activation_bits=flags["--activation-bits"],
         skip_rate_frac=flags["--skip-rate"],
     )
-
-
-def _show(document: dict[str, Any]) -> None:
-    layers = [
-        [
-            layer["name"],
-            layer["kind"],
-            f"{layer['kept_macs']:,} of {layer['macs']:,}",
-            f"{layer['cycles']:,}",
-            layer["bound_by"],
-            f"{layer['weight_bytes']:,}",
-        ]
-        for layer in document["layers"]
-    ]
-    print_table(
-        f"{document['network']} on {document['profile']}, {document['memory_mode']}",
-        ["layer", "kind", "MACs", "cycles", "bound by", "weight bytes"],
-        layers,
-    )
-    rows = [[name, _figure(value)] for name, value in document["totals"].items()]
-    rows += [[f"fits {name}", "yes" if fits else "no"] for name, fits in document["fits"].items()]
-    print_table("totals", ["quantity", "value"], rows)
-    for assumption in document["assumptions"]:
-        note(f"Assumed: {assumption}")
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

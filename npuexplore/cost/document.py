@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from npuexplore.compression.plan import plan_at
+from npuexplore.cost.explain import explain
 from npuexplore.cost.result import Estimate, Totals
 
 TOTALS = tuple(field.name for field in fields(Totals))
@@ -13,8 +14,9 @@ TOTALS = tuple(field.name for field in fields(Totals))
 
 
 def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
-    """Plan `index` of an estimate: totals, layers, what fits, assumptions; plain JSON values."""
+    """Plan `index` of an estimate: totals, layers, what explains them, what fits; plain JSON values."""
     plan = plan_at(result.plans, index, result.network)
+    why = explain(result, index)
     return {
         "schema": "npuexplore.estimate/1",
         "profile": result.profile_name,
@@ -22,7 +24,22 @@ def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
         "memory_mode": result.memory_mode,
         "plan": plan.model_dump(mode="json"),
         "totals": totals_document(result, index),
-        "layers": layers_document(result, index),
+        "layers": [
+            layer | {"waterfall": {name: cycles[0, column].item() for name, cycles in why.waterfall.items()}}
+            for column, layer in enumerate(layers_document(result, index))
+        ],
+        "sensitivities": [
+            {
+                "change": each.change,
+                "cycles": each.cycles,
+                "cycles_change_pct": each.cycles_change_pct,
+                "latency_ms": each.latency_ms,
+            }
+            for each in why.sensitivities
+        ],
+        "arena": [{"step": step, "live_bytes": live_bytes} for step, live_bytes in why.arena],
+        "peak_step": why.peak_step,
+        "battery_hours": dict(why.battery_hours),
         "fits": fits_document(result, index),
         "limits": {
             "flash_bytes": result.flash_capacity_bytes,

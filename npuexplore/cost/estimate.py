@@ -44,6 +44,7 @@ class Part:
 
     profile: HardwareProfile
     network: Network
+    memory_mode: str
     tables: NetworkTables
     route: Route
     front_end: FrontEndCosts
@@ -111,6 +112,7 @@ def part_of(profile: HardwareProfile, network: Network, *, memory_mode: str) -> 
     return Part(
         profile=profile,
         network=network,
+        memory_mode=memory_mode,
         tables=network_tables(network),
         route=route_of(profile, memory_mode),
         front_end=front_end_costs(network, profile.front_end),

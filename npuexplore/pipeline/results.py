@@ -14,7 +14,7 @@ import npuexplore
 from npuexplore.compression.plan import CompressionPlan, plan_at
 from npuexplore.compression.quantize import integer_weights
 from npuexplore.compression.sparsity import layer_masks, shrink
-from npuexplore.cost.document import estimate_document
+from npuexplore.cost.document import fits_document, layers_document, totals_document
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.stored import stored_weight_bytes
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
@@ -120,8 +120,11 @@ def _evaluations(qualities: Mapping[str, Any]) -> dict[str, Any]:
 
 def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
     result = estimate(problem.profile, problem.network, plan, memory_mode=problem.study.memory_mode)
-    document = estimate_document(result, 0)
-    return {"estimates": document["totals"], "fits": document["fits"], "layers": document["layers"]}
+    return {
+        "estimates": totals_document(result, 0),
+        "fits": fits_document(result, 0),
+        "layers": layers_document(result, 0),
+    }
 
 
 def _assumptions(problem: Problem) -> list[str]:
@@ -162,7 +165,7 @@ def _front(outcome: Outcome) -> list[dict[str, Any]]:
         {
             "id": f"plan-{index}",
             "plan": plan_at(plans, row, problem.network).model_dump(mode="json"),
-            "estimates": estimate_document(costs, row)["totals"],
+            "estimates": totals_document(costs, row),
             "quality_loss_db": round(float(loss_db[row]), 4),
             "feasible": True,
             "knee": row == at_knee,

@@ -1,0 +1,166 @@
+"""What a frame would take if one thing about the part were twice or half of what it is.
+
+A knob is a set of figures of the profile; turning it re-estimates an edited profile, so that engines know
+nothing of it. Changes that a profile's own rules refuse, or that change nothing in it, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from npuexplore.compression.shapes import PlanShapes
+from npuexplore.cost.estimate import Part, layer_costs, part_of
+from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.units import cycles_to_ms
+
+M = TypeVar("M", bound=BaseModel)
+Factor = Literal["twice", "half"]
+FACTORS: dict[Factor, float] = {"twice": 2.0, "half": 0.5}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Figures that are turned together; patterns over dotted keys of the profile."""
+
+    name: str
+    """Goes on with "twice the ..."."""
+    rates: tuple[str, ...] = ()
+    """Figures multiplied by the factor."""
+    costs: tuple[str, ...] = ()
+    """Figures divided by the factor: the knob is a speed, they are cycles."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One change and what a frame takes then."""
+
+    change: str
+    cycles: int
+    cycles_change_pct: float
+    latency_ms: float
+
+
+ENGINE_KNOBS = (
+    Knob(
+        "MAC rate",
+        rates=("engine.macs_per_cycle", "engine.outputs_per_cycle"),
+        costs=("engine.toolchains.*.cycles_per_mac", "engine.toolchains.*.cycles_per_block"),
+    ),
+    Knob(
+        "weight-decode rate",
+        rates=("engine.decoded_bytes_per_cycle", "engine.weights_decoded_per_cycle"),
+        costs=("engine.decode_cycles_per_output",),
+    ),
+    Knob(
+        "activation and element-wise rate",
+        rates=("engine.lut_elems_per_cycle", "engine.elementwise_ops_per_cycle"),
+        costs=(
+            "engine.*_cycles_per_elem",
+            "engine.activation_cycles.*",
+            "engine.output_cycles.*",
+            "engine.toolchains.*_cycles_per_elem",
+            "engine.toolchains.*.cycles_per_unit",
+        ),
+    ),
+    Knob(
+        "fixed cycles of layers, rows and blocks",
+        rates=(
+            "engine.cycles_per_layer",
+            "engine.cycles_per_block_row",
+            "engine.*block_delay*_cycles",
+            "engine.toolchains.*.cycles_per_row",
+            "engine.toolchains.*.cycles_per_call",
+            "engine.toolchains.*.cycles_per_step",
+        ),
+    ),
+    Knob("front-end cycles", rates=("front_end.cycles_per_op",)),
+    Knob("speed of the fallback CPU", costs=("fallback_cpu.cycles_per_*",)),
+)
+
+
+def sensitivities(part: Part, shapes: PlanShapes) -> list[Sensitivity]:
+    """Every knob at twice and half, greatest effect first; of the first plan of `shapes`."""
+    base = _frame_cycles(part, shapes)
+    found = []
+    for knob in _knobs(part):
+        for word in FACTORS:
+            profile = turned(part.profile, knob, word)
+            if profile is not None:
+                other = part_of(profile, part.network, memory_mode=part.memory_mode)
+                found.append(_sensitivity(f"{word} the {knob.name}", other, shapes, base_cycles=base))
+    return sorted(found, key=lambda each: (-abs(each.cycles_change_pct), each.change))
+
+
+def _sensitivity(change: str, part: Part, shapes: PlanShapes, *, base_cycles: int) -> Sensitivity:
+    cycles = _frame_cycles(part, shapes)
+    return Sensitivity(
+        change=change,
+        cycles=cycles,
+        cycles_change_pct=100.0 * (cycles / base_cycles - 1.0),
+        latency_ms=float(cycles_to_ms(cycles, clock_hz=part.profile.clock_hz)),
+    )
+
+
+def _frame_cycles(part: Part, shapes: PlanShapes) -> int:
+    return part.front_end.engine_cycles + int(layer_costs(part, shapes).cycles[0].sum())
+
+
+def _knobs(part: Part) -> Iterator[Knob]:
+    for name in part.route.regions:
+        yield Knob(f"{name} bandwidth", rates=(f"memories.{name}.bytes_per_cycle",))
+        yield Knob(f"{name} latency", rates=(f"memories.{name}.*_latency_cycles",))
+    yield from ENGINE_KNOBS
+
+
+def turned(profile: HardwareProfile, knob: Knob, word: Factor) -> HardwareProfile | None:
+    """The profile with one knob at twice or half; None where that is not possible or changes nothing."""
+    sections: dict[str, Any] = {}
+    for section in {pattern.partition(".")[0] for pattern in (*knob.rates, *knob.costs)}:
+        model = getattr(profile, section, None)
+        try:
+            if isinstance(model, BaseModel):
+                sections[section] = _turned_model(model, section, knob, FACTORS[word])
+            elif model is not None:
+                sections[section] = {
+                    name: _turned_model(each, f"{section}.{name}", knob, FACTORS[word])
+                    for name, each in model.items()
+                }
+        except ValidationError:
+            return None
+    edited = profile.model_copy(update=sections)
+    return None if edited == profile else edited
+
+
+def _turned_model(model: M, key: str, knob: Knob, factor: float) -> M:
+    if not any(pattern.startswith(key) for pattern in (*knob.rates, *knob.costs)):
+        return model
+    return type(model).model_validate(_turned_values(model.model_dump(), key, knob, factor))
+
+
+def _turned_values(node: Any, key: str, knob: Knob, factor: float) -> Any:
+    if isinstance(node, dict):
+        return {name: _turned_values(child, f"{key}.{name}", knob, factor) for name, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_turned_values(child, f"{key}.{place}", knob, factor) for place, child in enumerate(node)]
+    if isinstance(node, bool) or not isinstance(node, int | float):
+        return node
+    if any(fnmatchcase(key, pattern) for pattern in knob.rates):
+        return _scaled(node, factor)
+    if any(fnmatchcase(key, pattern) for pattern in knob.costs):
+        return _scaled(node, 1.0 / factor)
+    return node
+
+
+def _scaled(value: float, factor: float) -> float:
+    """Whole numbers stay whole: half of 5 is 3.
+
+    >>> _scaled(5, 0.5), _scaled(5.0, 0.5)
+    (3, 2.5)
+    """
+    return math.ceil(value * factor) if isinstance(value, int) else value * factor
