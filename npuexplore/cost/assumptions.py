@@ -11,6 +11,14 @@ from npuexplore.workload.network import Network
 EXPECTED_ZEROS = (
     "sizes and skipped blocks are expectations: zero groups lie at random over a layer's matrices"
 )
+SHARED_SRAM = (
+    "SRAM is counted over time: tensors that are never alive together, the FFT's working buffer included, "
+    "share memory without gaps"
+)
+ENERGY_SCOPE = (
+    "energy, power and battery hours are those of the front end and the network alone, of cells at rated "
+    "capacity and loaded voltage; microphones, radio and loudspeaker come on top"
+)
 ENGINE_SENTENCES = {
     "ethos_u": (
         "Ethos-U after Vela's model: zeros and 4-bit grids shorten the weight stream only, NPU cycles stay",
@@ -36,16 +44,28 @@ def assumption_sentences(
 ) -> tuple[str, ...]:
     """What an estimate of these plans assumes, most general first, assumed figures last."""
     return (
-        f"memory mode {memory_mode}: weights in {route.weights}, "
-        f"activations and state in {route.activations}",
+        _memory_sentence(memory_mode, route),
         f"front end (FFT, bands, mask, overlap-add) in float32 on a {profile.front_end.core} at "
         f"{profile.front_end.cycles_per_op:g} cycles per operation, before and after the network",
         *ENGINE_SENTENCES[profile.engine.family],
         EXPECTED_ZEROS,
+        SHARED_SRAM,
         *_skip_sentences(plans),
-        *_energy_sentences(profile, route),
+        *_energy_sentences(profile, network, route),
         *_assumed_figures(profile),
     )
+
+
+def _memory_sentence(memory_mode: str, route: Route) -> str:
+    """Which memory holds what."""
+    places = [f"weights in {route.weights}", f"activations and state in {route.activations}"]
+    if route.network_io != route.activations:
+        places.append(f"the network's inputs and outputs in {route.network_io}")
+    if route.staging is not None and route.staging != route.weights:
+        places.append(f"weights staged in {route.staging} before they are used")
+    if route.arena_limit_bytes is not None:
+        places.append(f"at most {route.arena_limit_bytes:,} bytes of {route.activations} for the network")
+    return f"memory mode {memory_mode}: {', '.join(places)}"
 
 
 def _skip_sentences(plans: PlanBatch) -> tuple[str, ...]:
@@ -57,10 +77,11 @@ def _skip_sentences(plans: PlanBatch) -> tuple[str, ...]:
     )
 
 
-def _energy_sentences(profile: HardwareProfile, route: Route) -> tuple[str, ...]:
-    unknown = unknown_energy_keys(profile, route.regions)
+def _energy_sentences(profile: HardwareProfile, network: Network, route: Route) -> tuple[str, ...]:
+    kinds = tuple(layer.kind for layer in network.layers)
+    unknown = unknown_energy_keys(profile, route.regions, kinds=kinds)
     if not unknown:
-        return ()
+        return (ENERGY_SCOPE,)
     return (f"energy unknown: {profile.name} has no sourced {', '.join(unknown)}",)
 
 
