@@ -32,7 +32,7 @@ def unknown_energy_keys(
 def _needed_figures(
     profile: HardwareProfile, regions: tuple[str, ...], kinds: tuple[str, ...]
 ) -> Iterator[tuple[str, float | None]]:
-    energy, fallback = profile.energy, getattr(profile, "fallback_cpu", None)
+    energy, fallback = profile.energy, profile.fallback_cpu
     convolutions = [kind in CONVOLUTIONS for kind in kinds]
     if not (kinds and all(convolutions)):
         yield "energy.pj_per_mac", energy.pj_per_mac
@@ -48,19 +48,20 @@ def _needed_figures(
 
 
 def network_energy_uj(profile: HardwareProfile, tables: NetworkTables, costs: EngineCosts) -> Floats:
-    """(P,) energy of one run of the network; figures that are null count as nothing.
+    """(P, L) energy of one run of the layers; figures that are null count as nothing.
 
     Ask `unknown_energy_keys` first.
     """
     energy, memories = profile.energy, profile.memories
-    convolution = np.array([kind in CONVOLUTIONS for kind in tables.kinds])
+    pj_per_mac = [
+        (energy.pj_per_conv_mac if kind in CONVOLUTIONS else energy.pj_per_mac) or 0.0
+        for kind in tables.kinds
+    ]
     work = dynamic_energy_uj(
-        macs=costs.executed_macs[:, ~convolution].sum(axis=1),
-        conv_macs=costs.executed_macs[:, convolution].sum(axis=1),
-        elementwise_ops=costs.elementwise_ops.sum(axis=1),
-        moved_bytes={name: amount.sum(axis=1) for name, amount in costs.memory_bytes.items()},
-        pj_per_mac=energy.pj_per_mac or 0.0,
-        pj_per_conv_mac=energy.pj_per_conv_mac or 0.0,
+        macs=costs.executed_macs,
+        elementwise_ops=costs.elementwise_ops,
+        moved_bytes=costs.memory_bytes,
+        pj_per_mac=np.array(pj_per_mac),
         pj_per_elementwise_op=energy.pj_per_elementwise_op or 0.0,
         pj_per_byte={name: memories[name].pj_per_byte or 0.0 for name in costs.memory_bytes},
     )
@@ -68,11 +69,11 @@ def network_energy_uj(profile: HardwareProfile, tables: NetworkTables, costs: En
 
 
 def _fallback_energy_uj(profile: HardwareProfile, costs: EngineCosts) -> Floats | float:
-    """(P,) energy of the CPU that runs what the engine cannot."""
-    fallback = getattr(profile, "fallback_cpu", None)
+    """(P, L) energy of the CPU that runs what the engine cannot."""
+    fallback = profile.fallback_cpu
     if fallback is None or "cpu" not in costs.terms:
         return 0.0
-    cpu_cycles = costs.terms["cpu"].sum(axis=1) / fallback.engine_cycles_per_cpu_cycle
+    cpu_cycles = costs.terms["cpu"] / fallback.engine_cycles_per_cpu_cycle
     return np.asarray(cpu_cycles * (fallback.pj_per_cycle or 0.0) * UJ_PER_PJ)
 
 
@@ -100,24 +101,20 @@ def frame_energy_uj(
 def dynamic_energy_uj(
     *,
     macs: Counts,
-    conv_macs: Counts,
     elementwise_ops: Counts,
     moved_bytes: Mapping[str, Counts],
-    pj_per_mac: float,
-    pj_per_conv_mac: float,
+    pj_per_mac: Floats | float,
     pj_per_elementwise_op: float,
     pj_per_byte: Mapping[str, float],
 ) -> Floats:
-    """(P,) energy of one run of the network, in microjoules; every argument array is (P,).
+    """(P, L) energy of one run, in microjoules; count arrays are (P, L), `pj_per_mac` (L,) or one number.
 
-    macs : of fully connected and recurrent layers ; conv_macs : of convolutions
-
-    >>> dynamic_energy_uj(macs=np.array([1_000_000]), conv_macs=np.array([2_000_000]),
-    ...     elementwise_ops=np.array([0]), moved_bytes={"sram": np.array([100_000])}, pj_per_mac=0.5,
-    ...     pj_per_conv_mac=0.25, pj_per_elementwise_op=1.0, pj_per_byte={"sram": 5.0})
-    array([1.5])
+    >>> dynamic_energy_uj(macs=np.array([[1_000_000, 2_000_000]]), elementwise_ops=np.array([[0, 0]]),
+    ...     moved_bytes={"sram": np.array([[100_000, 0]])}, pj_per_mac=np.array([0.5, 0.25]),
+    ...     pj_per_elementwise_op=1.0, pj_per_byte={"sram": 5.0})
+    array([[1. , 0.5]])
     """
-    picojoules = macs * pj_per_mac + conv_macs * pj_per_conv_mac + elementwise_ops * pj_per_elementwise_op
+    picojoules = macs * pj_per_mac + elementwise_ops * pj_per_elementwise_op
     for region, amount in moved_bytes.items():
         picojoules = picojoules + amount * pj_per_byte[region]
     energy: Floats = picojoules * UJ_PER_PJ

@@ -11,7 +11,9 @@ import numpy as np
 from npuexplore.compression.shapes import PlanShapes, plan_shapes
 from npuexplore.cost import cortex_m_waterfall, ethos_u, footprint, front_end, micronpu
 from npuexplore.cost.battery import all_battery_hours
-from npuexplore.cost.estimate import ENGINES, Part, layer_costs, part_of
+from npuexplore.cost.estimate import arena as arena_over_steps
+from npuexplore.cost.layers import ENGINES, layer_figures
+from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Estimate
 from npuexplore.cost.sensitivity import Sensitivity, sensitivities
 from npuexplore.cost.traffic import Route
@@ -77,13 +79,6 @@ def waterfall(part: Part, shapes: PlanShapes) -> Waterfall:
 
 def arena(part: Part, shapes: PlanShapes) -> tuple[tuple[str, int], ...]:
     """Bytes alive at every step of a frame, of the first plan of `shapes`."""
-    live = footprint.arena_over_time(
-        part.profile,
-        part.route,
-        part.tables,
-        shapes,
-        costs=layer_costs(part, shapes),
-        front_end=part.front_end,
-    )
+    live = arena_over_steps(part, shapes, layer_figures(part, shapes))
     names = footprint.step_names(layer.name for layer in part.network.layers)
     return tuple(zip(names, live[:, 0].tolist(), strict=True))

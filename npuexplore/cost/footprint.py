@@ -7,12 +7,11 @@ it; tensors that are never alive together share memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 
-from npuexplore.compression.shapes import PlanShapes
+from npuexplore.compression.shapes import PlanShapes, sum_layers
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.front_end import FrontEndCosts
 from npuexplore.cost.traffic import Route
@@ -28,33 +27,27 @@ CELL_BYTES = 2
 """The cell state c of an LSTM has 16 bits at any activation width."""
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A stretch of memory and the steps, both included, in which it is alive."""
-
-    name: str
-    size_bytes: Counts | int
-    """(P,), or one size for all plans."""
-    first_step: int
-    last_step: int
-
-
 def flash_bytes(
-    *, weight_bytes: Counts, bias_bytes: Counts, matrices: int, runtime: Runtime, front_end: FrontEndCosts
+    tables: NetworkTables, shapes: PlanShapes, runtime: Runtime, *, weight_bytes: Counts
 ) -> Counts:
-    """(P,) weights as stored, biases, scales, tables and code.
+    """(P, L) weights as stored, biases and scales.
 
-    weight_bytes : (P, L) ; bias_bytes : (P,)
+    weight_bytes : (P, L)
     """
-    fixed = runtime.code_bytes + runtime.lut_bytes + front_end.table_bytes
-    total: Counts = weight_bytes.sum(axis=1) + bias_bytes + matrices * runtime.scale_bytes_per_matrix + fixed
-    return total
+    matrices = np.bincount(tables.matrix_layer, minlength=len(tables.kinds))
+    return np.asarray(
+        weight_bytes + bias_bytes(tables, shapes, runtime) + matrices * runtime.scale_bytes_per_matrix
+    )
 
 
-def bias_bytes(tables: NetworkTables, shapes: PlanShapes, *, bytes_per_output: int) -> Counts:
-    """(P,) biases and scales of all matrix-vector products."""
-    total: Counts = (tables.matrix_gates * shapes.rows).sum(axis=1) * bytes_per_output
-    return total
+def fixed_flash_bytes(front_end: FrontEndCosts, runtime: Runtime) -> int:
+    """Code and tables."""
+    return runtime.code_bytes + runtime.lut_bytes + front_end.table_bytes
+
+
+def bias_bytes(tables: NetworkTables, shapes: PlanShapes, runtime: Runtime) -> Counts:
+    """(P, L) biases and scales of the outputs of all matrix-vector products."""
+    return np.asarray(sum_layers(tables.matrix_gates * shapes.rows, tables) * runtime.bias_bytes_per_output)
 
 
 def step_names(layers: Iterable[str]) -> tuple[str, ...]:
@@ -67,107 +60,83 @@ def step_names(layers: Iterable[str]) -> tuple[str, ...]:
 
 
 def arena_over_time(
-    profile: HardwareProfile,
-    route: Route,
-    tables: NetworkTables,
-    shapes: PlanShapes,
     *,
-    costs: EngineCosts,
+    own: Counts,
+    edges: Counts,
+    always: Counts,
+    edges_in_own: bool,
     front_end: FrontEndCosts,
+    runtime: Runtime,
 ) -> Counts:
-    """(S, P) bytes alive in the activations' memory at each step; the greatest is what SRAM must hold."""
-    tensors = [
-        *fixed_tensors(front_end, profile.runtime, steps=len(tables.kinds) + 2),
-        *resident_weights(profile, route, tables, shapes, costs=costs),
-    ]
-    if costs.arena_bytes is None:
-        tensors += network_tensors(profile.engine, route, tables, shapes)
-    else:
-        tensors += engine_tensors(route, tables, shapes, arena_bytes=costs.arena_bytes)
-    return live_bytes(tensors, steps=len(tables.kinds) + 2, plans=shapes.units.shape[0])
+    """(S, P) bytes alive in the activations' memory at each step; the greatest is what SRAM must hold.
 
+    own, always : (P, L) ; edges : (P, L + 1) the tensor into each layer and the mask, alive while either
+    side runs
 
-def live_bytes(tensors: Iterable[Tensor], *, steps: int, plans: int) -> Counts:
-    """(S, P) sum of the tensors alive at each step.
-
-    >>> live_bytes([Tensor("x", 16, 0, 1), Tensor("y", 48, 1, 1)], steps=3, plans=1).T
-    array([[16, 64,  0]])
+    >>> idle = FrontEndCosts(0, 0, 0, 0, resident_bytes=8, spectrum_bytes=0, work_bytes=4)
+    >>> nothing = Runtime(code_bytes=0, stack_bytes=0, lut_bytes=0, bias_bytes_per_output=0,
+    ...     scale_bytes_per_matrix=0)
+    >>> arena_over_time(own=np.array([[16]]), edges=np.array([[32, 48]]), always=np.array([[16]]),
+    ...     edges_in_own=False, front_end=idle, runtime=nothing).T.tolist()
+    [[60, 120, 76]]
     """
-    live = np.zeros((steps, plans), np.int64)
-    always = np.zeros(plans, np.int64)
-    for tensor in tensors:
-        if (tensor.first_step, tensor.last_step) == (0, steps - 1):
-            always += tensor.size_bytes
-        else:
-            live[tensor.first_step : tensor.last_step + 1] += tensor.size_bytes
-    live += always
+    plans, layers = own.shape
+    live = np.empty((layers + 2, plans), np.int64)
+    live[0] = edges[:, 0] + front_end.work_bytes
+    live[1:-1] = own.T
+    if not edges_in_own:
+        live[1:-1] += edges[:, :-1].T
+        live[1:-1] += edges[:, 1:].T
+    live[-1] = edges[:, -1] + front_end.work_bytes
+    live += always.sum(axis=1) + fixed_bytes(front_end, runtime)
     return live
 
 
-def fixed_tensors(front_end: FrontEndCosts, runtime: Runtime, *, steps: int) -> Iterator[Tensor]:
-    """The front end's buffers and the runtime's stack."""
-    last = steps - 1
-    yield Tensor("runtime", runtime.stack_bytes, 0, last)
-    yield Tensor("front_end.resident", front_end.resident_bytes, 0, last)
-    yield Tensor("front_end.spectrum", front_end.spectrum_bytes, 0, last)
-    yield Tensor("front_end.work", front_end.work_bytes, 0, 0)
-    yield Tensor("front_end.work", front_end.work_bytes, last, last)
+def fixed_bytes(front_end: FrontEndCosts, runtime: Runtime) -> int:
+    """The runtime's stack and the front end's buffers that are alive all the time."""
+    return runtime.stack_bytes + front_end.resident_bytes + front_end.spectrum_bytes
 
 
-def resident_weights(
+def always_bytes(
     profile: HardwareProfile, route: Route, tables: NetworkTables, shapes: PlanShapes, *, costs: EngineCosts
-) -> Iterator[Tensor]:
-    """Weights and biases that lie in the activations' memory for good; none where they are streamed."""
-    if route.weights == route.activations:
-        biases = bias_bytes(tables, shapes, bytes_per_output=profile.runtime.bias_bytes_per_output)
-        yield Tensor("weights", costs.weight_bytes.sum(axis=1) + biases, 0, len(tables.kinds) + 1)
+) -> Counts:
+    """(P, L) recurrent state, and weights and biases where they are not streamed from another memory."""
+    state = state_bytes(tables, shapes)
+    if route.weights != route.activations:
+        return state
+    return np.asarray(state + costs.weight_bytes + bias_bytes(tables, shapes, profile.runtime))
 
 
-def network_tensors(
-    engine: Engine, route: Route, tables: NetworkTables, shapes: PlanShapes
-) -> Iterator[Tensor]:
-    """State, scratch and the tensors between layers, as TensorFlow Lite Micro keeps them."""
-    layers = len(tables.kinds)
+def own_bytes(engine: Engine, tables: NetworkTables, shapes: PlanShapes, *, costs: EngineCosts) -> Counts:
+    """(P, L) gate values of recurrent steps; the whole arena where the engine's compiler makes its own."""
+    if costs.arena_bytes is not None:
+        return costs.arena_bytes
+    per_unit = np.array([scratch_bytes_per_unit(engine, kind) for kind in tables.kinds])
+    return np.asarray(per_unit * _aligned(shapes.units))
+
+
+def edge_bytes(route: Route, shapes: PlanShapes) -> Counts:
+    """(P, L + 1) bytes of the tensor into each layer and of the mask, as TensorFlow Lite Micro keeps them.
+
+    Where two layers differ in width, the wider of both copies is kept.
+    """
+    plans, layers = shapes.units.shape
     width = shapes.activation_bits // 8
-    outputs = _aligned(shapes.units * width)
-    yield from _state_tensors(tables, shapes)
-    for layer, kind in enumerate(tables.kinds):
-        per_unit = scratch_bytes_per_unit(engine, kind)
-        if per_unit:
-            scratch = per_unit * _aligned(shapes.units[:, layer])
-            yield Tensor(f"{layer}.scratch", scratch, layer + 1, layer + 1)
-    for layer in range(layers - 1):
-        as_read = _aligned(shapes.inputs[:, layer + 1] * width[:, layer + 1])
-        # Where two layers differ in width, the wider of both copies is kept.
-        yield Tensor(f"{layer}.output", np.maximum(outputs[:, layer], as_read), layer + 1, layer + 2)
-    if route.network_io == route.activations:
-        yield Tensor("bands", _aligned(shapes.inputs[:, 0] * width[:, 0]), 0, 1)
-        yield Tensor("mask", outputs[:, -1], layers, layers + 1)
+    edges = np.empty((plans, layers + 1), np.int64, order="F")
+    edges[:, :-1] = shapes.inputs * width
+    edges[:, -1] = shapes.units[:, -1] * width[:, -1]
+    edges[:, 1:-1] = np.maximum(edges[:, 1:-1], shapes.inputs[:, 1:] * width[:, :-1])
+    if route.network_io != route.activations:
+        edges[:, 0] = edges[:, -1] = 0
+    return _aligned(edges)
 
 
-def engine_tensors(
-    route: Route, tables: NetworkTables, shapes: PlanShapes, *, arena_bytes: Counts
-) -> Iterator[Tensor]:
-    """The engine's own arena while layers run; state all the time; bands and mask beside the front end."""
-    last = len(tables.kinds) + 1
-    for layer in range(last - 1):
-        yield Tensor(f"{layer}.arena", arena_bytes[:, layer], layer + 1, layer + 1)
-    yield from _state_tensors(tables, shapes)
-    if route.network_io == route.activations:
-        width = shapes.activation_bits // 8
-        yield Tensor("bands", _aligned(shapes.inputs[:, 0] * width[:, 0]), 0, 0)
-        yield Tensor("mask", _aligned(shapes.units[:, -1] * width[:, -1]), last, last)
-
-
-def _state_tensors(tables: NetworkTables, shapes: PlanShapes) -> Iterator[Tensor]:
-    """h of every recurrent layer and c of every LSTM, alive all the time."""
-    last = len(tables.kinds) + 1
-    for layer, kind in enumerate(tables.kinds):
-        units = shapes.units[:, layer]
-        if tables.recurrent[layer]:
-            yield Tensor(f"{layer}.h", _aligned(units * (shapes.activation_bits[:, layer] // 8)), 0, last)
-        if kind == "lstm":
-            yield Tensor(f"{layer}.c", _aligned(units * CELL_BYTES), 0, last)
+def state_bytes(tables: NetworkTables, shapes: PlanShapes) -> Counts:
+    """(P, L) h of every recurrent layer and c of every LSTM, alive all the time."""
+    width = shapes.activation_bits // 8
+    is_lstm = np.array([kind == "lstm" for kind in tables.kinds])
+    hidden, cell = _aligned(shapes.units * width), _aligned(shapes.units * CELL_BYTES)
+    return np.asarray(hidden * tables.recurrent + cell * is_lstm)
 
 
 def scratch_bytes_per_unit(engine: Engine, kind: str) -> int:

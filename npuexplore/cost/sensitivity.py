@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from npuexplore.compression.shapes import PlanShapes
-from npuexplore.cost.estimate import Part, layer_costs, part_of
+from npuexplore.cost.layers import engine_costs
+from npuexplore.cost.part import Part, part_of
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.units import cycles_to_ms
 
@@ -108,7 +109,7 @@ def _sensitivity(change: str, part: Part, shapes: PlanShapes, *, base_cycles: in
 
 
 def _frame_cycles(part: Part, shapes: PlanShapes) -> int:
-    return part.front_end.engine_cycles + int(layer_costs(part, shapes).cycles[0].sum())
+    return part.front_end.engine_cycles + int(engine_costs(part, shapes).cycles[0].sum())
 
 
 def _knobs(part: Part) -> Iterator[Knob]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.shapes import PlanShapes
-from npuexplore.cost.compute import EngineCosts
 from npuexplore.workload.counts import NetworkTables
 
 STATE_FIELDS = (
@@ -36,6 +35,7 @@ DIRECT_CODES = 1 << 20
 """Span of codes up to which states are counted by a table instead of by sorting."""
 
 Codes = NDArray[np.int64]
+D = TypeVar("D")
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,29 @@ def distinct_states(shapes: PlanShapes, tables: NetworkTables) -> States | None:
     return States(_rows_of_layers(shapes, tables, chosen), index)
 
 
-def joined_costs(parts: Sequence[EngineCosts]) -> EngineCosts:
-    """The costs of several runs of plans, one after the other."""
+def joined(parts: Sequence[D]) -> D:
+    """Dataclasses of (P, L) or (P,) arrays of several runs of plans, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
 
     def one_after_the_other(pieces: list[Any]) -> Any:
         if isinstance(pieces[0], Mapping):
             return {name: one_after_the_other([piece[name] for piece in pieces]) for name in pieces[0]}
         if isinstance(pieces[0], np.ndarray):
-            return np.concatenate([piece.T for piece in pieces], axis=1).T
+            return np.concatenate([piece.T for piece in pieces], axis=-1).T
         return pieces[0]
 
     columns = [vars(part) for part in parts]
-    return EngineCosts(**{name: one_after_the_other([part[name] for part in columns]) for name in columns[0]})
+    return type(parts[0])(
+        **{name: one_after_the_other([part[name] for part in columns]) for name in columns[0]}
+    )
 
 
-def spread(costs: EngineCosts, index: NDArray[np.intp]) -> EngineCosts:
-    """Costs of S states spread over the P plans that are in them."""
+def spread(figures: D, index: NDArray[np.intp]) -> D:
+    """A dataclass of (S, L) arrays of S states, spread over the P plans that are in them.
+
+    index : (L, P) row that each layer of each plan is in.
+    """
 
     def over_plans(values: Any) -> Any:
         if isinstance(values, Mapping):
@@ -89,7 +96,7 @@ def spread(costs: EngineCosts, index: NDArray[np.intp]) -> EngineCosts:
             return np.stack([values[:, layer].take(rows) for layer, rows in enumerate(index)]).T
         return values
 
-    return EngineCosts(**{name: over_plans(values) for name, values in vars(costs).items()})
+    return type(figures)(**{name: over_plans(values) for name, values in vars(figures).items()})
 
 
 def _rows_of_layers(shapes: PlanShapes, tables: NetworkTables, chosen: NDArray[np.intp]) -> PlanShapes:
