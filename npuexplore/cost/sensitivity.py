@@ -70,7 +70,7 @@ ENGINE_KNOBS = (
         ),
     ),
     Knob(
-        "fixed cycles of layers, rows and blocks",
+        "fixed cycles",
         rates=(
             "engine.cycles_per_layer",
             "engine.cycles_per_block_row",

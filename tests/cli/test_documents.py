@@ -18,7 +18,7 @@ TOTALS = {
 }  # fmt: skip
 LAYER = {
     "name", "kind", "macs", "kept_macs", "compute_cycles", "memory_cycles", "cycles", "bound_by",
-    "weight_bytes",
+    "weight_bytes", "waterfall",
 }  # fmt: skip
 
 
@@ -59,8 +59,10 @@ def test_an_estimate_has_the_documented_keys(cli, profile, network):
     assert set(document["totals"]) == TOTALS
     assert set(document["fits"]) == {"flash", "sram", "deadline"}
     assert document["assumptions"]
+    assert {"sensitivities", "arena", "peak_step", "battery_hours", "limits"} <= set(document)
     for layer in document["layers"]:
         assert set(layer) >= LAYER
+        assert sum(layer["waterfall"].values()) == layer["cycles"]
     assert sum(layer["macs"] for layer in document["layers"]) == document["totals"]["macs"]
     assert sum(layer["cycles"] for layer in document["layers"]) == document["totals"]["cycles"]
 
@@ -83,6 +85,17 @@ def test_every_flag_of_estimate_is_taken(cli, flags):
     assert outcome.code == 0
     assert json.loads(outcome.out)["totals"]["cycles"] > 0
     assert cli(*base, *flags.split()).code == 0
+
+
+@pytest.mark.parametrize("profile", shipped_names("hw_profiles"))
+def test_an_estimate_for_people_fits_80_columns_and_says_why(cli, profile, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = cli("estimate", "--profile", profile, "--network", "tinylstm")
+    assert outcome.code == 0
+    assert max(len(line) for line in outcome.out.splitlines()) <= 80
+    for words in ("time, worst", "SRAM fullest at", "bound by", "where the cycles go", "front-end cycles"):
+        assert words in outcome.out
+    assert "Assumed: memory mode" in outcome.err
 
 
 def test_a_plan_file_costs_what_the_same_flags_cost(cli, inside):
