@@ -20,6 +20,8 @@ Flags = NDArray[np.bool_]
 
 SPLIT_DEPTH = 16
 """Outputs are split between blocks at multiples of this depth."""
+ACCUMULATOR_BYTES = 4
+"""A 32-bit accumulator; 16-bit inputs need more."""
 BLOCKS_IN_RAM = 2
 """Accumulators are double-buffered."""
 PART_KERNEL_WASTE = {False: 2, True: 4}
@@ -61,23 +63,39 @@ def product_blocks(
     return _single_position(
         engine,
         index=np.zeros(np.shape(outputs), np.intp),
-        depth=ofm_depths(engine, ublock, accumulator_bytes=4)[_capped(outputs, engine)],
+        depth=ofm_depths(engine, ublock)[_capped(outputs, engine)],
         ifm_width=np.full(np.shape(inputs), ublock.width),
         ifm_depth=np.where(input_bytes == 1, narrow, wide),
         part_kernel=np.zeros(np.shape(inputs), np.bool_),
     )
 
 
-def elementwise_blocks(engine: EthosUEngine, outputs: Counts, *, input_bytes: Counts | int) -> Counts:
-    """Elements of the blocks of element-wise commands."""
+@dataclass(frozen=True)
+class Volumes:
+    """Blocks of element-wise commands; operands are cut like the result."""
+
+    height: Counts
+    width: Counts
+    depth: Counts
+
+    @property
+    def elems(self) -> Counts:
+        """Elements of a block, whether or not the tensor fills it."""
+        return self.height * self.width * self.depth
+
+
+def elementwise_blocks(engine: EthosUEngine, outputs: Counts, *, input_bytes: Counts | int) -> Volumes:
+    """Blocks of element-wise commands."""
     if isinstance(engine, EthosU85):
         return _elementwise_blocks_85(engine, outputs, input_bytes=input_bytes)
     ublock = engine.microblocks[0]
-    depth = ofm_depths(engine, ublock, accumulator_bytes=4)[_capped(outputs, engine)]
-    return np.asarray(ublock.height * ublock.width * depth)
+    depth = ofm_depths(engine, ublock)[_capped(outputs, engine)]
+    return Volumes(np.full_like(depth, ublock.height), np.full_like(depth, ublock.width), depth)
 
 
-def copy_blocks(engine: EthosUEngine, outputs: Counts, *, elem_bytes: Counts | int) -> Blocks:
+def copy_blocks(
+    engine: EthosUEngine, outputs: Counts, *, elem_bytes: Counts | int, activation: Flags | bool
+) -> Blocks:
     """Blocks of copies, clamps and look-ups, which run as poolings of one element; input as output."""
     narrow = np.broadcast_to(np.equal(elem_bytes, 1), np.shape(outputs))
     index = np.where(
@@ -85,8 +103,10 @@ def copy_blocks(engine: EthosUEngine, outputs: Counts, *, elem_bytes: Counts | i
         least_waste(engine, outputs, work="pooling_8bit"),
         least_waste(engine, outputs, work="pooling_16bit"),
     )
-    depths = np.stack([ofm_depths(engine, ublock, accumulator_bytes=4) for ublock in engine.microblocks])
+    depths = np.stack([ofm_depths(engine, ublock) for ublock in engine.microblocks])
     depth = depths[index, _capped(outputs, engine)]
+    if isinstance(engine, EthosU85):
+        depth = np.where(activation, _activation_depth(engine, outputs, index), depth)
     widths = np.array([ublock.width for ublock in engine.microblocks])[index]
     return _single_position(
         engine,
@@ -96,6 +116,14 @@ def copy_blocks(engine: EthosUEngine, outputs: Counts, *, elem_bytes: Counts | i
         ifm_depth=depth,
         part_kernel=np.zeros(np.shape(outputs), np.bool_),
     )
+
+
+def _activation_depth(engine: EthosU85, outputs: Counts, index: NDArray[np.intp]) -> Counts:
+    """Depth of the blocks of activation functions: as deep as the MAC array is wide, or the accumulators."""
+    area = np.array([ublock.height * ublock.width for ublock in engine.microblocks], np.int64)[index]
+    room = engine.accumulator_ram_bytes // ACCUMULATOR_BYTES // (area * SPLIT_DEPTH)
+    most = np.minimum(np.maximum(engine.macs_per_cycle, room), engine.ofm_block_limit.depth)
+    return np.asarray(np.minimum(round_up(outputs, SPLIT_DEPTH), most))
 
 
 def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[np.intp]:
@@ -111,7 +139,7 @@ def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[
     return np.asarray(padded.argmin(axis=0))
 
 
-def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Counts | int) -> Counts:
+def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Counts | int) -> Volumes:
     """As many positions and as much depth as the output buffer holds, depth first."""
     index = least_waste(engine, outputs, work="elementwise")
     sizes = np.array([[u.height, u.width] for u in engine.microblocks], np.int64)
@@ -120,7 +148,7 @@ def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Co
     room = engine.output_ram_bytes // np.asarray(input_bytes) // SPLIT_DEPTH
     deeper = np.minimum(room // width, depth // SPLIT_DEPTH)
     deeper = np.where(deeper >= 2, deeper, 1)
-    return np.asarray(height * round_up(room // deeper, width) * SPLIT_DEPTH * deeper)
+    return Volumes(height, np.asarray(round_up(room // deeper, width)), SPLIT_DEPTH * deeper)
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +156,7 @@ def ofm_depths(engine: EthosUEngine, ublock: Microblock, *, accumulator_bytes: i
     """Depth of the output block for every number of outputs up to one past the greatest block."""
     limit = engine.ofm_block_limit.depth
     room = engine.accumulator_ram_bytes if isinstance(engine, EthosU85) else None
-    area = BLOCKS_IN_RAM * ublock.height * ublock.width * accumulator_bytes
+    area = BLOCKS_IN_RAM * ublock.height * ublock.width * ACCUMULATOR_BYTES * (1 + wide)
     depths = [0]
     for outputs in range(1, limit + 2):
         least = SPLIT_DEPTH if room is not None else 1
@@ -176,10 +204,7 @@ def _product_blocks_85(
         engine.ifm_block_elems,
     )
     depths = np.stack(
-        [
-            np.stack([ofm_depths(engine, ublock, accumulator_bytes=size) for size in (4, 8)])
-            for ublock in engine.microblocks
-        ]
+        [[ofm_depths(engine, ublock, wide=wide) for wide in (False, True)] for ublock in engine.microblocks]
     )
     granule = np.array([[width for _, width in ublock.ifm_granules] for ublock in engine.microblocks])
     ifm_bits = 8 * ifm_depth * input_bytes

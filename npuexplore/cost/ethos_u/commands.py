@@ -1,4 +1,4 @@
-"""NPU cycles of one command: matrix-vector products, copies, element-wise work.
+"""NPU cycles of one command, and those of matrix-vector products.
 
 A command's output is cut into blocks. Three stages overlap over the blocks: the MAC array, the output
 stage (scaling, activation, bias stream), and issuing the next block's command.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.cost.ethos_u.blocks import Blocks, copy_blocks, elementwise_blocks, product_blocks
+from npuexplore.cost.ethos_u.blocks import Blocks, product_blocks
 from npuexplore.cost.ethos_u.streams import (
     BRICK_ELEMS,
     block_cycles,
@@ -29,8 +29,6 @@ Flags = NDArray[np.bool_]
 
 BIAS_STREAM_DIVISOR = 256
 """Vela spreads the latency of the bias stream over this many bytes."""
-POOLING_STEP_CYCLES = 4
-"""Least cycles of a pooling step of a microblock, per two bits of input."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class Products:
     output_bytes: Counts
     output_cycles: Floats
     """Cycles per element of the output stage, fused activation included; see `product_output_cycles`."""
-    brick_input: Flags
+    brick_input: Flags | bool
     """Whether the input lies in bricks (an intermediate tensor) or rows (state, network input)."""
-    brick_output: Flags
+    brick_output: Flags | bool
     two_four: Flags
     """Whether the weights are in the 2:4 format."""
 
@@ -174,113 +172,30 @@ def pipeline(
     )
 
 
-def copy_cycles(
-    engine: EthosUEngine,
-    *,
-    outputs: Counts,
-    elem_bytes: Counts | int,
-    brick_input: Flags | bool,
-    brick_output: Flags | bool,
-    input_memory: MemoryRegion,
-    output_memory: MemoryRegion,
-) -> CommandCycles:
-    """Cycles of copying, clamping or looking up `outputs` elements: a pooling of one."""
-    blocks = copy_blocks(engine, outputs, elem_bytes=elem_bytes)
-    filled = np.minimum(outputs, blocks.depth)
-    ublocks = ceil_div(filled, blocks.ublock_depth)
-    scaled = isinstance(engine, EthosU85) or engine.pooling_cycles_scale_with_bits
-    steps = POOLING_STEP_CYCLES * ublocks * (4 * np.asarray(elem_bytes) if scaled else 1)
-    mac = steps + np.where(ublocks == 1, engine.block_delay_cycles, 0)
-    cores = 1 if isinstance(engine, EthosU85) else engine.cores
-    read_runs, write_runs = copy_runs(
-        engine,
-        blocks,
-        outputs=outputs,
-        elem_bytes=elem_bytes,
-        brick_input=brick_input,
-        brick_output=brick_output,
-    )
-    read, write = (
-        block_cycles(
-            filled * elem_bytes, runs, latency=latency, burst=memory.burst_bytes, rate=memory.bytes_per_cycle
-        )
-        for runs, memory, latency in (
-            (read_runs, input_memory, input_memory.read_latency_cycles),
-            (write_runs, output_memory, output_memory.write_latency_cycles),
-        )
-    )
-    return pipeline(
-        mac=mac // cores,
-        output=np.ceil(copy_output_cycles(engine, elem_bytes) * filled),
-        bias=np.zeros(np.shape(outputs)),
-        blocks=ceil_div(outputs, blocks.ublock_depth) / ublocks,
-        read=read,
-        write=write,
-        divisor=engine.command_overlap_divisor,
+def side_by_side(engine: EthosUEngine) -> int:
+    """Cores that share a command's blocks; an Ethos-U85's blocks are shared already."""
+    return 1 if isinstance(engine, EthosU85) else engine.cores
+
+
+def first_read_cycles(memory: MemoryRegion, moved_bytes: Counts, run_bytes: Counts) -> Counts:
+    """Cycles of an input block's way in."""
+    return block_cycles(
+        moved_bytes,
+        run_bytes,
+        latency=memory.read_latency_cycles,
+        burst=memory.burst_bytes,
+        rate=memory.bytes_per_cycle,
     )
 
 
-def copy_output_cycles(engine: EthosUEngine, elem_bytes: Counts | int) -> Floats | float:
-    """Cycles per element of the output stage of a copy."""
-    if isinstance(engine, EthosU85):
-        return np.where(
-            np.equal(elem_bytes, 1), engine.output_cycles.out_8bit, engine.output_cycles.out_16bit
-        )
-    assert isinstance(engine, EthosU55)
-    return engine.output_cycles.other
-
-
-def copy_runs(
-    engine: EthosUEngine,
-    blocks: Blocks,
-    *,
-    outputs: Counts,
-    elem_bytes: Counts | int,
-    brick_input: Flags | bool,
-    brick_output: Flags | bool,
-) -> tuple[Counts, Counts]:
-    """(read, written) bytes of a copy that lie together."""
-    shape = {
-        "elems": outputs,
-        "elem_bytes": np.asarray(elem_bytes),
-        "block_depth": blocks.depth,
-        "block_width": blocks.width,
-        "tensor_width": 1,
-    }
-    cores = 1 if isinstance(engine, EthosU85) else engine.cores
-    read = read_run_bytes(**shape, bricks=brick_input)
-    return read, write_run_bytes(**shape, bricks=brick_output, cores=cores)
-
-
-def elementwise_cycles(
-    engine: EthosUEngine,
-    *,
-    outputs: Counts,
-    input_bytes: int,
-    output_bytes: int,
-    output_cycles: Floats | float,
-    brick_output: bool,
-    first_access_cycles: Counts,
-) -> CommandCycles:
-    """Cycles of element-wise commands.
-
-    output_cycles : per element ; first_access_cycles : of the slowest operand's or the result's first block
-    """
-    elems = round_up(outputs, BRICK_ELEMS) if brick_output else outputs
-    block = elementwise_blocks(engine, outputs, input_bytes=input_bytes)
-    started = (first_access_cycles / block + output_cycles) / engine.command_overlap_divisor
-    output, issue = np.ceil(output_cycles * elems), np.ceil(started * elems)
-    none = np.zeros(np.shape(outputs), np.int64)
-    npu = np.asarray(np.maximum(output, issue).astype(np.int64))
-    return CommandCycles(
-        npu=npu,
-        mac=none,
-        output=np.asarray(output.astype(np.int64)),
-        issue=np.asarray(issue.astype(np.int64)),
-        busy=npu,
-        tail=none,
-        read=none,
-        write=none,
+def last_write_cycles(memory: MemoryRegion, moved_bytes: Counts, run_bytes: Counts) -> Counts:
+    """Cycles of an output block's way out."""
+    return block_cycles(
+        moved_bytes,
+        run_bytes,
+        latency=memory.write_latency_cycles,
+        burst=memory.burst_bytes,
+        rate=memory.bytes_per_cycle,
     )
 
 
@@ -320,7 +235,7 @@ def _runs(engine: EthosUEngine, products: Products, blocks: Blocks) -> tuple[Cou
         block_width=blocks.width,
         tensor_width=1,
         bricks=products.brick_output,
-        cores=1 if isinstance(engine, EthosU85) else engine.cores,
+        cores=side_by_side(engine),
     )
     return read, written
 
@@ -335,18 +250,9 @@ def _first_and_last(
 ) -> tuple[Counts, Counts]:
     """Cycles of the first input block's way in and the last output block's way out."""
     read_runs, write_runs = _runs(engine, products, blocks)
-    read = block_cycles(
-        np.minimum(products.inputs, blocks.ifm_depth) * products.input_bytes,
-        read_runs,
-        latency=input_memory.read_latency_cycles,
-        burst=input_memory.burst_bytes,
-        rate=input_memory.bytes_per_cycle,
+    taken = np.minimum(products.inputs, blocks.ifm_depth) * products.input_bytes
+    given = np.minimum(products.outputs, blocks.depth) * products.output_bytes
+    return (
+        first_read_cycles(input_memory, taken, read_runs),
+        last_write_cycles(output_memory, given, write_runs),
     )
-    write = block_cycles(
-        np.minimum(products.outputs, blocks.depth) * products.output_bytes,
-        write_runs,
-        latency=output_memory.write_latency_cycles,
-        burst=output_memory.burst_bytes,
-        rate=output_memory.bytes_per_cycle,
-    )
-    return read, write
