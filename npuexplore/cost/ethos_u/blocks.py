@@ -152,8 +152,11 @@ def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Co
 
 
 @lru_cache(maxsize=256)
-def ofm_depths(engine: EthosUEngine, ublock: Microblock, *, accumulator_bytes: int) -> Counts:
-    """Depth of the output block for every number of outputs up to one past the greatest block."""
+def ofm_depths(engine: EthosUEngine, ublock: Microblock, *, wide: bool = False) -> Counts:
+    """Depth of the output block for every number of outputs up to one past the greatest block.
+
+    wide : whether inputs have 16 bits, so that accumulators take twice the room
+    """
     limit = engine.ofm_block_limit.depth
     room = engine.accumulator_ram_bytes if isinstance(engine, EthosU85) else None
     area = BLOCKS_IN_RAM * ublock.height * ublock.width * ACCUMULATOR_BYTES * (1 + wide)
