@@ -1,0 +1,6 @@
+"""Weights as Arm's lossless mlw coder stores them: the exact size of real ones, the expected one of plans."""
+
+from npuexplore.compression.mlw.order import MlwStream
+from npuexplore.compression.mlw.size import encoded_bytes
+
+__all__ = ["MlwStream", "encoded_bytes"]
