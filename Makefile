@@ -12,7 +12,7 @@ help:
 	@echo "make test         install and run the tests"
 	@echo "make test-slow    kill a study at every stage and at random moments (about 3 minutes)"
 	@echo "make lint types   ruff and import contracts; mypy"
-	@echo "make oracles      install torch and mir_eval and compare against them"
+	@echo "make oracles      install torch, mir_eval and Vela and compare against them"
 	@echo "make bench        speed, as ratios against peers"
 
 $(VENV)/bin/python:
@@ -30,6 +30,11 @@ $(VENV)/.demo: $(VENV)/.installed
 $(VENV)/.oracles: $(VENV)/.installed
 	$(PIP) 'torch==2.13.0'
 	$(PIP) --editable '.[oracles]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) 'torch==2.13.0'
+	$(PIP) --editable '.[bench]'
 	@touch $@
 
 quickstart: $(VENV)/.demo
@@ -52,7 +57,7 @@ types: $(VENV)/.installed
 oracles: $(VENV)/.oracles
 	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/oracles
 
-bench: $(VENV)/.oracles
+bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/estimate_rate.py
 	$(BIN)/python benchmarks/train_step.py
 
