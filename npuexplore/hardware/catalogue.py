@@ -12,7 +12,7 @@ VARIABLE = "NPUEXPLORE_PROFILES"
 """Environment variable with folders of profiles, parted as in PATH."""
 
 
-def config_folder(environment: Mapping[str, str]) -> Path:
+def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of a user's own profiles, as XDG says."""
     base = environment.get("XDG_CONFIG_HOME", "")
     home = (
@@ -47,6 +47,6 @@ def files_by_name(environment: Mapping[str, str] = os.environ) -> dict[str, list
 
 def _yaml_files(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+        return sorted(path for path in folder.iterdir() if path.suffix == ".yaml" and path.is_file())
     except OSError:
         return []

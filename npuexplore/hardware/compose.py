@@ -6,6 +6,7 @@ mean the shipped fragment; anything that ends in .yaml is a path seen from the f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -18,6 +19,8 @@ from npuexplore.documents.shipped import nearest_first, shipped_folder
 from npuexplore.documents.strict_yaml import Located, printable, read_located
 from npuexplore.errors import BadInput
 
+HOST = "parts/cortex-m55-host"
+"""The fragment with a CPU and a runtime for an engine without a board."""
 FRAGMENT_FOLDERS = ("parts", "systems")
 """Folders of the shipped fragments: engines and CPUs; clocks, memories and their modes."""
 WHAT = "hardware profile"
@@ -27,15 +30,14 @@ OF_THE_FILE_ALONE = ("schema", "name", "description", "based_on")
 """Keys that a base does not hand on."""
 
 
-def composed(path: Path, *, profiles: Mapping[str, Sequence[Path]]) -> Located:
-    """The document of a file with everything that it is based on below it.
+def composed(own: Located, path: Path, *, profiles: Mapping[str, Sequence[Path]]) -> Located:
+    """A document with everything that it is based on below it.
 
-    profiles : files that a name in `based_on` may mean, the one that counts first.
+    own : what is read at, or will be written to, `path`; profiles : files that a name in `based_on` may
+    mean, the one that counts first.
     Raises BadInput with the place of a name that is unknown, goes round in a circle or means two things.
     """
-    files = {f"profiles/{name}": paths for name, paths in profiles.items()}
-    files |= {name: [fragment] for name, fragment in fragments().items()}
-    return _on_its_bases(read_located(path, what=WHAT), path, _Search(files), (path,))
+    return _on_its_bases(own, path, _search(profiles), (path,))
 
 
 def composed_of(document: dict[str, Any], *, where: str) -> Located:
@@ -43,8 +45,22 @@ def composed_of(document: dict[str, Any], *, where: str) -> Located:
     paths: list[KeyPath] = [(), *((key,) for key in document)]
     paths += [("based_on", index) for index, _ in enumerate(document["based_on"])]
     places: dict[KeyPath, Place] = dict.fromkeys(paths, (where, 1))
-    search = _Search({name: [fragment] for name, fragment in fragments().items()})
-    return _on_its_bases(Located(document, places), shipped_folder("hw_profiles") / where, search, ())
+    own = Located(document, places)
+    return composed(own, shipped_folder("hw_profiles") / where, profiles={})
+
+
+def lasting_name(entry: str, asking: Path, *, folder: Path, profiles: Mapping[str, Sequence[Path]]) -> str:
+    """An entry of `based_on` of the file `asking`, as it must read in a file in another folder.
+
+    Raises ValueError where it means nothing or two things.
+    """
+    meant = _search(profiles).meant_by(entry, asking)
+    if entry.endswith(".yaml") and meant == asking.parent / entry:
+        return os.path.relpath(meant, folder)
+    for name, fragment in fragments().items():
+        if fragment == meant:
+            return name
+    return entry
 
 
 def fragments() -> dict[str, Path]:
@@ -54,6 +70,11 @@ def fragments() -> dict[str, Path]:
         for folder in FRAGMENT_FOLDERS
         for path in sorted((shipped_folder("hw_profiles") / folder).glob("*.yaml"))
     }
+
+
+def _search(profiles: Mapping[str, Sequence[Path]]) -> _Search:
+    files = {f"profiles/{name}": paths for name, paths in profiles.items()}
+    return _Search(files | {name: [fragment] for name, fragment in fragments().items()})
 
 
 @dataclass
@@ -69,8 +90,8 @@ class _Search:
 
         Raises ValueError with the end of a sentence.
         """
-        others = {key: [path for path in paths if path != asking] for key, paths in self.files.items()}
         keys = [key for key in self.files if name in (key, key.split("/", 1)[1])]
+        others = {key: [path for path in self.files[key] if not _same(path, asking)] for key in keys}
         meant = [key for key in keys if others[key]]
         if len(meant) == 1:
             return others[meant[0]][0]

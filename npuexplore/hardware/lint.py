@@ -1,27 +1,57 @@
-"""Whether a profile makes physical sense: warnings that a valid profile may still deserve."""
+"""Whether a profile makes physical sense: doubts that a profile of the right form may still deserve."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from npuexplore.hardware.cortex_m import CortexM
-from npuexplore.hardware.ethos_u import EthosU
-from npuexplore.hardware.micronpu import MicroNpu
-from npuexplore.hardware.profile import HardwareProfile, figures, source_of
+from npuexplore.documents.sentences import key_path, place_of
+from npuexplore.hardware.doubts import engine_doubts, peak_macs_per_cycle
+from npuexplore.hardware.load import LocatedProfile
+from npuexplore.hardware.profile import MEMORY_ROLES, HardwareProfile, MemoryRegion, figures, source_of
+from npuexplore.units import OPS_PER_MAC
 
-UNITS = (
-    "bytes", "bits", "elems", "macs", "ops", "cycles", "hz", "ms", "samples", "frames", "db", "frac",
-    "pct", "uj", "pj", "mw", "mah", "v", "s", "hours", "ratio", "divisor", "cycle", "op", "row", "mac",
-    "unit", "step", "call", "block", "granule", "elem", "byte", "layer", "weight", "output", "matrix",
-    "outputs", "cores", "activations", "weights",
-)  # fmt: skip
-"""Last words of keys that hold a number: a unit, or what a rate is per."""
+Doubt = tuple[str, str]
+"""Dotted key, and what is wrong there."""
+
+CLOCK_HZ = (1_000_000, 3_000_000_000)
+"""Slowest and fastest clock of an embedded engine that we believe without asking."""
+WIDEST_BYTES_PER_CYCLE = 1_024
+"""Sum of all buses of any part known to us, 576 in a MAX78000, doubled."""
+LONGEST_LATENCY_MS = 0.1
+"""A serial flash answers within some microseconds."""
+CLOCK_RATIOS = (1 / 64, 64)
+PEAK_TOLERANCE_FRAC = 0.1
+"""Makers round."""
+OUTWARDS = ("sram", "dram", "flash")
+"""Kinds of memory, the nearest first."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A doubt and the line that it is about."""
+
+    file: str
+    line: int
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.key}: {self.problem}"
 
 
 def check_profile(profile: HardwareProfile) -> list[str]:
     """Everything doubtful about a profile, one sentence each; empty when nothing is."""
-    return [sentence for check in CHECKS for sentence in check(profile)]
+    return [f"{key}: {problem}" for check in CHECKS for key, problem in check(profile)]
+
+
+def check_located(loaded: LocatedProfile) -> list[Finding]:
+    """Everything doubtful about a profile and its sources, each with file and line."""
+    doubts = [doubt for check in CHECKS for doubt in check(loaded.profile)]
+    doubts += [*_foreign_sources(loaded), *_idle_sources(loaded)]
+    located = loaded.located
+    return [Finding(*place_of(key_path(located.data, key), located), key, problem) for key, problem in doubts]
 
 
 def profile_document(profile: HardwareProfile) -> dict[str, Any]:
@@ -35,104 +65,150 @@ def profile_document(profile: HardwareProfile) -> dict[str, Any]:
     return document
 
 
-def _flash_slower_than_sram(profile: HardwareProfile) -> Iterator[str]:
-    srams = [region for region in profile.memories.values() if region.kind == "sram"]
-    fastest = max((region.bytes_per_cycle for region in srams), default=None)
+def _clock_is_plausible(profile: HardwareProfile) -> Iterator[Doubt]:
+    least, most = CLOCK_HZ
+    if not least <= profile.clock_hz <= most:
+        yield "clock_hz", f"{profile.clock_hz} is outside {least / 1e6:g} MHz to {most / 1e9:g} GHz"
+    cpus = {"front_end": profile.front_end, "fallback_cpu": profile.fallback_cpu}
+    for name, cpu in cpus.items():
+        ratio = cpu.engine_cycles_per_cpu_cycle if cpu else 1.0
+        if not CLOCK_RATIOS[0] <= ratio <= CLOCK_RATIOS[1]:
+            yield f"{name}.engine_cycles_per_cpu_cycle", f"{ratio:g} engine cycles in a CPU cycle"
+
+
+def _peak_is_what_the_maker_says(profile: HardwareProfile) -> Iterator[Doubt]:
+    stated, macs_per_cycle = profile.peak_ops_per_s, peak_macs_per_cycle(profile.engine)
+    if stated is None or macs_per_cycle is None:
+        return
+    ours = OPS_PER_MAC * macs_per_cycle * profile.clock_hz
+    if abs(ours - stated) > PEAK_TOLERANCE_FRAC * stated:
+        yield (
+            "peak_ops_per_s",
+            f"{stated / 1e9:g} GOPS stated, but {macs_per_cycle:g} MACs per cycle at "
+            f"{profile.clock_hz / 1e6:g} MHz are {ours / 1e9:g} GOPS",
+        )
+
+
+def _bandwidths_are_plausible(profile: HardwareProfile) -> Iterator[Doubt]:
+    fastest = max((r.bytes_per_cycle for r in _of_kind(profile, "sram")), default=None)
     for name, region in profile.memories.items():
-        if fastest is not None and region.kind != "sram" and region.bytes_per_cycle > fastest:
-            yield (
-                f"memories.{name}.bytes_per_cycle: {region.kind} at {region.bytes_per_cycle:g} is faster "
-                f"than the SRAM at {fastest:g}"
-            )
+        key, rate = f"memories.{name}.bytes_per_cycle", region.bytes_per_cycle
+        if fastest is not None and region.kind != "sram" and rate > fastest:
+            yield key, f"{region.kind} at {rate:g} is faster than the SRAM at {fastest:g}"
+        if rate > WIDEST_BYTES_PER_CYCLE:
+            yield key, f"{rate:g} bytes a cycle is wider than any bus of such a part"
 
 
-def _memory_energy_grows_outwards(profile: HardwareProfile) -> Iterator[str]:
-    inner = [r.pj_per_byte for r in profile.memories.values() if r.kind == "sram" and r.pj_per_byte]
+def _latencies_and_bursts_are_plausible(profile: HardwareProfile) -> Iterator[Doubt]:
+    for name, region in profile.memories.items():
+        for key in ("read_latency_cycles", "write_latency_cycles"):
+            latency_ms = 1_000 * getattr(region, key) / profile.clock_hz
+            if latency_ms > LONGEST_LATENCY_MS:
+                yield f"memories.{name}.{key}", f"{latency_ms:g} ms is longer than any such memory takes"
+        burst = region.burst_bytes
+        if burst & (burst - 1):
+            yield f"memories.{name}.burst_bytes", f"{burst} is no power of two"
+        if 1 < burst < region.bytes_per_cycle / region.ports:
+            yield f"memories.{name}.burst_bytes", f"{burst} is less than one cycle moves"
+    nearest = [r.read_latency_cycles for r in _of_kind(profile, "sram")]
+    for name, region in profile.memories.items():
+        if region.kind == "dram" and nearest and region.read_latency_cycles < min(nearest):
+            yield f"memories.{name}.read_latency_cycles", "a DRAM answers sooner than the SRAM"
+
+
+def _memory_energy_grows_outwards(profile: HardwareProfile) -> Iterator[Doubt]:
+    inner = [r.pj_per_byte for r in _of_kind(profile, "sram") if r.pj_per_byte]
     for name, region in profile.memories.items():
         outer_pj = region.pj_per_byte if region.kind != "sram" else None
         if inner and outer_pj is not None and outer_pj < min(inner):
-            yield f"memories.{name}.pj_per_byte: a {region.kind} byte costs less than an SRAM byte"
+            yield f"memories.{name}.pj_per_byte", f"a {region.kind} byte costs less than an SRAM byte"
 
 
-def _storage_keeps_its_content(profile: HardwareProfile) -> Iterator[str]:
+def _energy_is_plausible(profile: HardwareProfile) -> Iterator[Doubt]:
+    energy = profile.energy
+    active, idle = energy.active_power_mw, energy.idle_power_mw
+    if active is not None and idle is not None and idle > active:
+        yield "energy.idle_power_mw", f"{idle:g} is more than active_power_mw {active:g}"
+    if energy.pj_per_mac == 0:
+        yield "energy.pj_per_mac", "0 is no energy; write null where nobody knows it"
+    for name, region in profile.memories.items():
+        if region.pj_per_byte == 0:
+            yield f"memories.{name}.pj_per_byte", "0 is no energy; write null where nobody knows it"
+
+
+def _memories_suit_their_modes(profile: HardwareProfile) -> Iterator[Doubt]:
     for name, mode in profile.memory_modes.items():
-        if profile.memories[mode.storage].kind == "sram":
-            yield f"memory_modes.{name}.storage: {mode.storage} is SRAM and forgets without power"
-        if profile.memories[mode.activations].kind == "flash":
-            yield f"memory_modes.{name}.activations: {mode.activations} is flash and cannot be written"
+        if profile.memories[mode.storage].kind != "flash":
+            kind = profile.memories[mode.storage].kind.upper()
+            yield f"memory_modes.{name}.storage", f"{mode.storage} is {kind} and forgets without power"
+        for role in ("activations", "network_io", "staging"):
+            region = getattr(mode, role)
+            if region is not None and profile.memories[region].kind == "flash":
+                yield f"memory_modes.{name}.{role}", f"{region} is flash and cannot be written"
+        if mode.staging is not None and mode.staging == mode.weights:
+            yield f"memory_modes.{name}.staging", f"weights are read from {mode.weights} anyway"
 
 
-def _runtime_leaves_room(profile: HardwareProfile) -> Iterator[str]:
+def _runtime_and_arena_fit(profile: HardwareProfile) -> Iterator[Doubt]:
     for name, mode in profile.memory_modes.items():
+        key = f"memory_modes.{name}"
         sram, storage = profile.memories[mode.activations], profile.memories[mode.storage]
         if profile.runtime.stack_bytes >= sram.capacity_bytes:
-            yield f"memory_modes.{name}: runtime.stack_bytes leaves nothing of {mode.activations}"
+            yield key, f"runtime.stack_bytes leaves nothing of {mode.activations}"
         if profile.runtime.code_bytes >= storage.capacity_bytes:
-            yield f"memory_modes.{name}: runtime.code_bytes leaves nothing of {mode.storage}"
+            yield key, f"runtime.code_bytes leaves nothing of {mode.storage}"
+        limit = mode.arena_limit_bytes
+        held_in = profile.memories[mode.staging or mode.activations]
+        if limit is not None and limit > max(held_in.capacity_bytes, sram.capacity_bytes):
+            yield (
+                f"{key}.arena_limit_bytes",
+                f"{limit} is more than {mode.staging or mode.activations} holds",
+            )
 
 
-def _memories_are_used(profile: HardwareProfile) -> Iterator[str]:
-    used = {
-        region
-        for mode in profile.memory_modes.values()
-        for region in (mode.weights, mode.activations, mode.storage)
-    }
+def _memories_are_used(profile: HardwareProfile) -> Iterator[Doubt]:
+    used = {getattr(mode, role) for mode in profile.memory_modes.values() for role in MEMORY_ROLES}
     for name in profile.memories:
         if name not in used:
-            yield f"memories.{name}: no memory mode uses it"
+            yield f"memories.{name}", "no memory mode uses it"
 
 
-def _clock_is_plausible(profile: HardwareProfile) -> Iterator[str]:
-    if not 1_000_000 <= profile.clock_hz <= 3_000_000_000:
-        yield f"clock_hz: {profile.clock_hz} is outside 1 MHz to 3 GHz"
+def _of_kind(profile: HardwareProfile, kind: str) -> list[MemoryRegion]:
+    return [region for region in profile.memories.values() if region.kind == kind]
 
 
-def _idle_below_active(profile: HardwareProfile) -> Iterator[str]:
-    active, idle = profile.energy.active_power_mw, profile.energy.idle_power_mw
-    if active is not None and idle is not None and idle > active:
-        yield f"energy.idle_power_mw: {idle:g} is more than active_power_mw {active:g}"
+def _foreign_sources(loaded: LocatedProfile) -> Iterator[Doubt]:
+    """Figures of this file that only another file's sources speak of."""
+    located = loaded.located
+    own = located.places[()][0]
+    positions = {id(entry): index for index, entry in enumerate(loaded.profile.sources)}
+    for key, _ in figures(loaded.profile):
+        entry = source_of(loaded.profile, key)
+        file = place_of(key_path(located.data, key), located)[0]
+        cited = located.places["sources", positions[id(entry)]][0]
+        if file == own != cited:
+            yield key, f"given here, but its source is that of {cited}; add an entry to sources"
 
 
-def _engine_is_plausible(profile: HardwareProfile) -> Iterator[str]:
-    engine = profile.engine
-    if isinstance(engine, MicroNpu):
-        yield from _micronpu_doubts(engine)
-    if isinstance(engine, EthosU) and engine.weights_decoded_per_cycle > engine.macs_per_cycle:
-        yield "engine.weights_decoded_per_cycle: more weights than MACs in a cycle"
-    if isinstance(engine, CortexM):
-        kernels = engine.kernels
-        if kernels.fc_s8.cycles_per_mac > kernels.fc_s16.cycles_per_mac:
-            yield "engine.toolchains: fc_s8 is slower per MAC than fc_s16"
+def _idle_sources(loaded: LocatedProfile) -> Iterator[Doubt]:
+    """Entries of this file that speak of nothing in it."""
+    own = loaded.located.places[()][0]
+    for index, entry in enumerate(loaded.profile.sources):
+        for place, prefix in enumerate(entry.of):
+            path = key_path(loaded.located.data, prefix)
+            if loaded.located.places["sources", index][0] == own and prefix != ".".join(map(str, path)):
+                yield f"sources.{index}.of.{place}", f"{prefix} is no key of this profile"
 
 
-def _micronpu_doubts(engine: MicroNpu) -> Iterator[str]:
-    rows, columns = engine.granule
-    if engine.sparsity_mode == "block_skip" and "block_bitmap" not in engine.formats:
-        yield "engine.formats: block_skip needs block_bitmap to know what to skip"
-    if engine.sparsity_mode == "two_four":
-        yield "engine.sparsity_mode: no structure here gives 2:4 weights, so two_four speeds nothing up"
-    if rows > engine.block_row_outputs:
-        yield f"engine.granule: {rows} outputs are more than block_row_outputs {engine.block_row_outputs}"
-    if rows * columns > 1 and engine.map_bits_per_granule == 0:
-        yield "engine.map_bits_per_granule: 0 bits cannot say which granules are stored"
-
-
-def _keys_end_in_units(profile: HardwareProfile) -> Iterator[str]:
-    for key, _ in figures(profile):
-        words = [part for part in key.split(".") if not part.isdigit()]
-        last = words[-1]
-        if last not in ("granule", "block") and last.rsplit("_", 1)[-1] not in UNITS:
-            yield f"{key}: the key does not end in a unit"
-
-
-CHECKS: tuple[Callable[[HardwareProfile], Iterator[str]], ...] = (
+CHECKS: tuple[Callable[[HardwareProfile], Iterator[Doubt]], ...] = (
     _clock_is_plausible,
-    _flash_slower_than_sram,
+    _peak_is_what_the_maker_says,
+    _bandwidths_are_plausible,
+    _latencies_and_bursts_are_plausible,
     _memory_energy_grows_outwards,
-    _storage_keeps_its_content,
-    _runtime_leaves_room,
+    _energy_is_plausible,
+    _memories_suit_their_modes,
+    _runtime_and_arena_fit,
     _memories_are_used,
-    _idle_below_active,
-    _engine_is_plausible,
-    _keys_end_in_units,
+    engine_doubts,
 )

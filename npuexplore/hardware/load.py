@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npuexplore.documents.shipped import find_document, shipped_names
-from npuexplore.documents.strict_yaml import Located, validated
+from npuexplore.documents.strict_yaml import Located, read_located, validated
 from npuexplore.hardware.catalogue import files_by_name
-from npuexplore.hardware.compose import composed, composed_of
+from npuexplore.hardware.compose import HOST, composed, composed_of
 from npuexplore.hardware.profile import HardwareProfile
-
-HOST = "parts/cortex-m55-host"
-"""The fragment that gives a composed profile its CPU and runtime."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,14 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
 
 def load_located(name_or_path: str | Path) -> LocatedProfile:
     """`load_profile` that also says where everything stands."""
-    known = files_by_name()
-    first = {name: paths[0] for name, paths in known.items()}
+    first = {name: paths[0] for name, paths in files_by_name().items()}
     path = find_document(name_or_path, "hw_profiles", own=first)
-    located = composed(path, profiles=known)
+    return located_text(read_located(path, what="hardware profile"), path)
+
+
+def located_text(own: Located, path: Path) -> LocatedProfile:
+    """The profile of a document that is read at, or will be written to, `path`; raises BadInput."""
+    located = composed(own, path, profiles=files_by_name())
     return LocatedProfile(validated(located, HardwareProfile), path, located)
 
 
