@@ -55,9 +55,11 @@ ENGINE_KNOBS = (
     ),
     Knob(
         "weight-decode rate",
-        rates=("engine.decoded_bytes_per_cycle", "engine.weights_decoded_per_cycle"),
+        rates=("engine.*decoded_bytes_per_cycle", "engine.*decoded_weights_per_cycle"),
         costs=("engine.decode_cycles_per_output",),
     ),
+    Knob("time to find a stored block", rates=("engine.cycles_per_index",)),
+    Knob("weight buffer", rates=("engine.weight_tile_bytes",)),
     Knob(
         "activation and element-wise rate",
         rates=("engine.lut_elems_per_cycle", "engine.elementwise_ops_per_cycle"),
