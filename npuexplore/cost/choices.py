@@ -20,6 +20,7 @@ from npuexplore.cost.layers import layer_figures
 from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Totals
 from npuexplore.cost.states import joined
+from npuexplore.cost.supported import refuse_unsupported
 from npuexplore.cost.totals import LayerSums, totals_of
 from npuexplore.errors import BadInput
 from npuexplore.hardware.profile import HardwareProfile
@@ -122,7 +123,9 @@ def _layer_table(
         for previous in before
         for choice in own
     ]
-    shapes = plan_shapes(part.tables, batch_plans(plans, network))
+    batch = batch_plans(plans, network)
+    refuse_unsupported(part.profile, network, batch)
+    shapes = plan_shapes(part.tables, batch)
     figures = layer_figures(part, shapes)
     edges = edge_bytes(part.route, shapes)
     energy = figures.energy_uj

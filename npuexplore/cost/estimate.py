@@ -17,6 +17,7 @@ from npuexplore.cost.layers import LayerFigures, layer_figures
 from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Estimate, LayerEstimates
 from npuexplore.cost.states import joined
+from npuexplore.cost.supported import refuse_unsupported
 from npuexplore.cost.totals import LayerSums, totals_of
 from npuexplore.errors import BadInput
 from npuexplore.hardware.engines import block_granules
@@ -37,7 +38,8 @@ def estimate(
 ) -> Estimate:
     """Costs of P plans for one network on one part, layer by layer and in total.
 
-    Raises UsageError for an unknown memory mode, BadInput for plans of another network.
+    Raises UsageError for an unknown memory mode, BadInput for plans of another network and for those that
+    the part cannot store or run.
 
     >>> from npuexplore import load_network, load_profile
     >>> result = estimate(load_profile("ethos-u55-128"), load_network("tinylstm"), CompressionPlan())
@@ -45,6 +47,7 @@ def estimate(
     966656
     """
     batch = _as_batch(plans, network)
+    refuse_unsupported(profile, network, batch)
     part = part_of(profile, network, memory_mode=memory_mode)
     layers, sums, formats = _layers_and_sums(part, batch)
     totals = totals_of(part, sums, skip_rate_frac=batch.skip_rate_frac)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from npuexplore.compression.shapes import PlanShapes
 from npuexplore.cost.compute import rate_cycles
-from npuexplore.hardware.profile import HardwareProfile, MemoryRegion
+from npuexplore.hardware.profile import FallbackCpu, HardwareProfile, MemoryRegion
 from npuexplore.units import IntArray
 from npuexplore.workload.counts import Counts, NetworkTables
 
@@ -26,6 +26,8 @@ class Route:
     arena_limit_bytes: int | None
     """Most that the arena may take of its memory; None for all of it."""
     memories: Mapping[str, MemoryRegion]
+    fallback_cpu: FallbackCpu | None = None
+    """Takes what the engine cannot run; None where there is no such CPU."""
 
     @property
     def weight_memory(self) -> MemoryRegion:
@@ -55,6 +57,7 @@ def route_of(profile: HardwareProfile, memory_mode: str) -> Route:
         staging=mode.staging,
         arena_limit_bytes=mode.arena_limit_bytes,
         memories=profile.memories,
+        fallback_cpu=profile.fallback_cpu,
     )
 
 

@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from npuexplore.documents.model import Model, Name
 from npuexplore.hardware.figures import Cycles, Granule, PerElem
 
+WEIGHT_BITS = (4, 8)
+"""Widths of weights that CMSIS-NN has fully connected kernels for (arm_fully_connected_s4, _s8, _s16)."""
+
 
 class LinearKernel(Model):
     """cycles = macs * cycles_per_mac + rows * cycles_per_row + cycles_per_call."""

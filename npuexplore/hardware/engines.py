@@ -6,14 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from npuexplore.hardware.cortex_m import WEIGHT_BITS as CORTEX_M_WEIGHT_BITS
 from npuexplore.hardware.cortex_m import CortexM
-from npuexplore.hardware.ethos_u import EthosU
+from npuexplore.hardware.ethos_u import WEIGHT_BITS, EthosU55, EthosU85
 from npuexplore.hardware.micronpu import MicroNpu
 
-Engine = Annotated[EthosU | MicroNpu | CortexM, Field(discriminator="family")]
+Engine = Annotated[EthosU55 | EthosU85 | MicroNpu | CortexM, Field(discriminator="family")]
 
 
-def block_granules(engine: EthosU | MicroNpu | CortexM) -> list[tuple[int, int]]:
+def block_granules(engine: Engine) -> list[tuple[int, int]]:
     """Blocks [outputs, inputs] that suit an engine: what it skips, has a kernel for, or streams together.
 
     An Ethos-U skips nothing; its microblock is the unit of its weight stream.
@@ -23,4 +24,25 @@ def block_granules(engine: EthosU | MicroNpu | CortexM) -> list[tuple[int, int]]
         return list(dict.fromkeys(kernels))
     if isinstance(engine, MicroNpu):
         return [engine.granule]
-    return [(engine.ofm_ublock_depth_elems, engine.ifm_ublock_depth_elems)]
+    return [(engine.microblocks[0].depth, engine.ifm_ublock_depth_elems)]
+
+
+def weight_widths(engine: Engine) -> tuple[int, ...]:
+    """Bits of weights that an engine stores and runs; of a Cortex-M, those that CMSIS-NN has kernels for."""
+    if isinstance(engine, CortexM):
+        return CORTEX_M_WEIGHT_BITS
+    if isinstance(engine, MicroNpu):
+        return engine.weight_bits
+    return WEIGHT_BITS
+
+
+def activation_widths(engine: Engine) -> tuple[int, ...]:
+    """Bits of activations that an engine runs."""
+    return engine.activation_bits if isinstance(engine, MicroNpu) else (8, 16)
+
+
+def skips_two_four(engine: Engine) -> bool:
+    """Whether an engine stores and runs 2:4 weights as such."""
+    if isinstance(engine, MicroNpu):
+        return engine.sparsity_mode == "two_four"
+    return str(engine.family) == "ethos_u85"

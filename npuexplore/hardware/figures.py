@@ -15,5 +15,4 @@ Granule = tuple[Annotated[int, Field(ge=1, le=256)], Annotated[int, Field(ge=1, 
 WeightBits = Literal[2, 3, 4, 6, 8, 16]
 """Bits of a stored weight that a plan may choose."""
 ActivationBits = Literal[8, 16]
-StorageFormat = Literal["dense", "bitmap", "csr_delta8", "block_bitmap", "mlw"]
 SparsityMode = Literal["none", "compress_only", "two_four", "block_skip", "zero_skip"]
