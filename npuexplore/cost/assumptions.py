@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from npuexplore.compression.plan import PlanBatch
 from npuexplore.cost.energy import unknown_energy_keys
+from npuexplore.cost.engine_sentences import engine_sentences
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.workload.counts import network_tables
 from npuexplore.workload.network import Network
 
 EXPECTED_ZEROS = (
@@ -19,24 +21,6 @@ ENERGY_SCOPE = (
     "energy, power and battery hours are those of the front end and the network alone, of cells at rated "
     "capacity and loaded voltage; microphones, radio and loudspeaker come on top"
 )
-ENGINE_SENTENCES = {
-    "ethos_u": (
-        "Ethos-U after Vela's model: zeros and 4-bit grids shorten the weight stream only, NPU cycles stay",
-        "encoded weights from Vela's bytes per weight for a Gaussian matrix with random zeros",
-        "weights are read from their memory as they are used, without staging through SRAM",
-    ),
-    "micronpu": (
-        "matrix-vector products overlap with weight decode and memory streams; block rows and element-wise "
-        "work do not",
-        "surviving blocks keep all lanes of the MAC array equally busy",
-        "each layer is stored in the fastest format that is no larger than dense storage",
-    ),
-    "cortex_m": (
-        "CMSIS-NN dense kernels and plain C sparse kernels, linear in MACs, blocks and rows",
-        "each layer runs the fastest kernel no larger than dense storage; sparse kernels are int8 only",
-        "inside recurrent steps, int4 weights run as fc_s4 and 16-bit activations as fc_s16 products",
-    ),
-}
 
 
 def assumption_sentences(
@@ -47,7 +31,7 @@ def assumption_sentences(
         _memory_sentence(memory_mode, route),
         f"front end (FFT, bands, mask, overlap-add) in float32 on a {profile.front_end.core} at "
         f"{profile.front_end.cycles_per_op:g} cycles per operation, before and after the network",
-        *ENGINE_SENTENCES[profile.engine.family],
+        *engine_sentences(profile.engine, route, network_tables(network)),
         EXPECTED_ZEROS,
         SHARED_SRAM,
         *_skip_sentences(plans),

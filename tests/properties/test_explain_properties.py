@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+from drawn_cases import cases
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from test_estimate_properties import cases
 
 from npuexplore.compression.plan import CompressionPlan, batch_plans
 from npuexplore.compression.shapes import PlanShapes, plan_shapes
