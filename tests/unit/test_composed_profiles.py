@@ -121,7 +121,7 @@ def test_a_rule_across_keys_names_the_line_of_the_key_too(write: Write) -> None:
     )
 
     assert refusal(write(HEAD + "based_on: [stm32f746, b.yaml]\n")).startswith(
-        f"{base}:2: memory_modes.odd.weights: got 'rom'"
+        f"{base}:3: memory_modes.odd.weights: got 'rom'"
     )
 
 
