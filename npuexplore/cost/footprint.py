@@ -16,7 +16,6 @@ from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.front_end import FrontEndCosts
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.engines import Engine
-from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.hardware.profile import HardwareProfile, Runtime
 from npuexplore.units import round_up
 from npuexplore.workload.counts import Counts, NetworkTables
@@ -143,8 +142,6 @@ def scratch_bytes_per_unit(engine: Engine, kind: str) -> int:
     """Gate values of a recurrent step that are alive at once."""
     if kind not in ("lstm", "gru"):
         return 0
-    if isinstance(engine, EthosU):
-        return (engine.lstm if kind == "lstm" else engine.gru).scratch_bytes_per_unit
     return engine.lstm_scratch_bytes_per_unit if kind == "lstm" else engine.gru_scratch_bytes_per_unit
 
 

@@ -22,6 +22,7 @@ COSTED_PLANS = 2_048
 
 ENGINES: Mapping[str, Callable[..., EngineCosts]] = {
     "ethos_u": ethos_u.layer_costs,
+    "ethos_u85": ethos_u.layer_costs,
     "micronpu": micronpu.layer_costs,
     "cortex_m": cortex_m.layer_costs,
 }

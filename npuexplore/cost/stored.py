@@ -9,7 +9,7 @@ import numpy as np
 from npuexplore.compression import encoding
 from npuexplore.compression.plan import LayerPlan
 from npuexplore.cost.cortex_m import format_name
-from npuexplore.cost.ethos_u import encoded_bytes
+from npuexplore.cost.ethos_u import GRID_ZEROS_FRAC, encoded_bytes
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM, SparseKernel
 from npuexplore.hardware.ethos_u import EthosU
@@ -106,8 +106,7 @@ def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
 
 def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
     shape = [np.array([[size]]) for size in weights.shape]
-    grid_zeros = next(curve.grid_zeros_frac for curve in engine.encoded_size if curve.weight_bits == bits)
-    nonzero = np.count_nonzero(weights) / (1.0 - grid_zeros)
+    nonzero = np.count_nonzero(weights) / (1.0 - GRID_ZEROS_FRAC[bits])
     kept = np.array([[min(nonzero, float(weights.size))]])
     size = encoded_bytes(engine, rows=shape[0], columns=shape[1], kept=kept, weight_bits=np.array([[bits]]))
     return int(size[0, 0])

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.hardware.ethos_u import EthosU55, EthosU85, EthosUEngine, Microblock
+from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85, Microblock
 from npuexplore.units import round_up
 
 Counts = NDArray[np.int64]
@@ -49,7 +49,7 @@ class Blocks:
 
 
 def product_blocks(
-    engine: EthosUEngine, *, inputs: Counts, outputs: Counts, input_bytes: Counts, two_four: Flags
+    engine: EthosU, *, inputs: Counts, outputs: Counts, input_bytes: Counts, two_four: Flags
 ) -> Blocks:
     """Blocks of matrix-vector products: one position, `inputs` deep in and `outputs` deep out."""
     if isinstance(engine, EthosU85):
@@ -84,7 +84,7 @@ class Volumes:
         return self.height * self.width * self.depth
 
 
-def elementwise_blocks(engine: EthosUEngine, outputs: Counts, *, input_bytes: Counts | int) -> Volumes:
+def elementwise_blocks(engine: EthosU, outputs: Counts, *, input_bytes: Counts | int) -> Volumes:
     """Blocks of element-wise commands."""
     if isinstance(engine, EthosU85):
         return _elementwise_blocks_85(engine, outputs, input_bytes=input_bytes)
@@ -94,7 +94,7 @@ def elementwise_blocks(engine: EthosUEngine, outputs: Counts, *, input_bytes: Co
 
 
 def copy_blocks(
-    engine: EthosUEngine, outputs: Counts, *, elem_bytes: Counts | int, activation: Flags | bool
+    engine: EthosU, outputs: Counts, *, elem_bytes: Counts | int, activation: Flags | bool
 ) -> Blocks:
     """Blocks of copies, clamps and look-ups, which run as poolings of one element; input as output."""
     narrow = np.broadcast_to(np.equal(elem_bytes, 1), np.shape(outputs))
@@ -126,7 +126,7 @@ def _activation_depth(engine: EthosU85, outputs: Counts, index: NDArray[np.intp]
     return np.asarray(np.minimum(round_up(outputs, SPLIT_DEPTH), most))
 
 
-def least_waste(engine: EthosUEngine, outputs: Counts, *, work: str) -> NDArray[np.intp]:
+def least_waste(engine: EthosU, outputs: Counts, *, work: str) -> NDArray[np.intp]:
     """Index of the microblock that pads `outputs` at one position least; the first among equals."""
     padded = np.stack(
         [
@@ -152,7 +152,7 @@ def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Co
 
 
 @lru_cache(maxsize=256)
-def ofm_depths(engine: EthosUEngine, ublock: Microblock, *, wide: bool = False) -> Counts:
+def ofm_depths(engine: EthosU, ublock: Microblock, *, wide: bool = False) -> Counts:
     """Depth of the output block for every number of outputs up to one past the greatest block.
 
     wide : whether inputs have 16 bits, so that accumulators take twice the room
@@ -237,7 +237,7 @@ def _is_deep(engine: EthosU85, ublock: Microblock) -> bool:
 
 
 def _single_position(
-    engine: EthosUEngine,
+    engine: EthosU,
     *,
     index: NDArray[np.intp],
     depth: Counts,
@@ -260,6 +260,6 @@ def _single_position(
     )
 
 
-def _capped(outputs: Counts, engine: EthosUEngine) -> Counts:
+def _capped(outputs: Counts, engine: EthosU) -> Counts:
     """Outputs as an index into `ofm_depths`: beyond the greatest block all are alike."""
     return np.asarray(np.minimum(outputs, engine.ofm_block_limit.depth + 1))

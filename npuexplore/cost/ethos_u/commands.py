@@ -19,7 +19,7 @@ from npuexplore.cost.ethos_u.streams import (
     read_run_bytes,
     write_run_bytes,
 )
-from npuexplore.hardware.ethos_u import EthosU55, EthosU85, EthosUEngine
+from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
 from npuexplore.hardware.profile import MemoryRegion
 from npuexplore.units import ceil_div, round_up
 
@@ -72,7 +72,7 @@ class CommandCycles:
 
 
 def product_output_cycles(
-    engine: EthosUEngine, *, input_bytes: Counts, output_bytes: Counts, activation: str
+    engine: EthosU, *, input_bytes: Counts, output_bytes: Counts, activation: str
 ) -> Floats:
     """Cycles per element of the output stage of a product; activation in none, relu, lut."""
     if isinstance(engine, EthosU85):
@@ -86,7 +86,7 @@ def product_output_cycles(
 
 
 def product_cycles(
-    engine: EthosUEngine,
+    engine: EthosU,
     products: Products,
     *,
     input_memory: MemoryRegion,
@@ -119,7 +119,7 @@ def product_cycles(
     )
 
 
-def blocks_of(engine: EthosUEngine, products: Products) -> Blocks:
+def blocks_of(engine: EthosU, products: Products) -> Blocks:
     """Block shapes of batch-1 products."""
     return product_blocks(
         engine,
@@ -131,7 +131,7 @@ def blocks_of(engine: EthosUEngine, products: Products) -> Blocks:
 
 
 def product_bytes(
-    engine: EthosUEngine,
+    engine: EthosU,
     products: Products,
     *,
     input_memory: MemoryRegion,
@@ -172,7 +172,7 @@ def pipeline(
     )
 
 
-def side_by_side(engine: EthosUEngine) -> int:
+def side_by_side(engine: EthosU) -> int:
     """Cores that share a command's blocks; an Ethos-U85's blocks are shared already."""
     return 1 if isinstance(engine, EthosU85) else engine.cores
 
@@ -199,7 +199,7 @@ def last_write_cycles(memory: MemoryRegion, moved_bytes: Counts, run_bytes: Coun
     )
 
 
-def _mac_cycles(engine: EthosUEngine, products: Products, blocks: Blocks, *, ublocks: Counts) -> Counts:
+def _mac_cycles(engine: EthosU, products: Products, blocks: Blocks, *, ublocks: Counts) -> Counts:
     """Cycles of the MAC array for one output block."""
     depth = np.minimum(products.inputs, blocks.ifm_depth)
     wide = products.input_bytes > 1
@@ -218,7 +218,7 @@ def _mac_cycles(engine: EthosUEngine, products: Products, blocks: Blocks, *, ubl
     return np.asarray((floor * ublocks + delay) * passes // engine.cores)
 
 
-def _runs(engine: EthosUEngine, products: Products, blocks: Blocks) -> tuple[Counts, Counts]:
+def _runs(engine: EthosU, products: Products, blocks: Blocks) -> tuple[Counts, Counts]:
     """(read, written) bytes that lie together."""
     read = read_run_bytes(
         elems=products.inputs,
@@ -241,7 +241,7 @@ def _runs(engine: EthosUEngine, products: Products, blocks: Blocks) -> tuple[Cou
 
 
 def _first_and_last(
-    engine: EthosUEngine,
+    engine: EthosU,
     products: Products,
     blocks: Blocks,
     *,

@@ -16,7 +16,7 @@ from npuexplore.cost.ethos_u.commands import (
     side_by_side,
 )
 from npuexplore.cost.ethos_u.streams import BRICK_ELEMS, burst_bytes, read_run_bytes, write_run_bytes
-from npuexplore.hardware.ethos_u import EthosU55, EthosU85, EthosUEngine
+from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
 from npuexplore.hardware.profile import MemoryRegion
 from npuexplore.units import ceil_div, round_up
 
@@ -41,7 +41,7 @@ class Copies:
 
 
 def copy_cycles(
-    engine: EthosUEngine, copies: Copies, *, input_memory: MemoryRegion, output_memory: MemoryRegion
+    engine: EthosU, copies: Copies, *, input_memory: MemoryRegion, output_memory: MemoryRegion
 ) -> CommandCycles:
     """Cycles of copying, clamping or looking up."""
     blocks = copy_blocks_of(engine, copies)
@@ -64,7 +64,7 @@ def copy_cycles(
 
 
 def copy_bytes(
-    engine: EthosUEngine, copies: Copies, *, input_memory: MemoryRegion, output_memory: MemoryRegion
+    engine: EthosU, copies: Copies, *, input_memory: MemoryRegion, output_memory: MemoryRegion
 ) -> tuple[Counts, Counts]:
     """(read, written) bytes on the bus of copies."""
     read_runs, write_runs = _copy_runs(engine, copies, copy_blocks_of(engine, copies))
@@ -77,12 +77,12 @@ def copy_bytes(
     )
 
 
-def copy_blocks_of(engine: EthosUEngine, copies: Copies) -> Blocks:
+def copy_blocks_of(engine: EthosU, copies: Copies) -> Blocks:
     """Block shapes of copies."""
     return copy_blocks(engine, copies.outputs, elem_bytes=copies.elem_bytes, activation=copies.activation)
 
 
-def _copy_output_cycles(engine: EthosUEngine, copies: Copies) -> Floats | float:
+def _copy_output_cycles(engine: EthosU, copies: Copies) -> Floats | float:
     if isinstance(engine, EthosU85):
         table = engine.output_cycles
         moved = np.where(copies.elem_bytes == 1, table.out_8bit, table.out_16bit)
@@ -91,7 +91,7 @@ def _copy_output_cycles(engine: EthosUEngine, copies: Copies) -> Floats | float:
     return engine.output_cycles.other
 
 
-def _copy_runs(engine: EthosUEngine, copies: Copies, blocks: Blocks) -> tuple[Counts, Counts]:
+def _copy_runs(engine: EthosU, copies: Copies, blocks: Blocks) -> tuple[Counts, Counts]:
     """(read, written) bytes that lie together."""
     read = read_run_bytes(
         elems=copies.outputs,
@@ -127,9 +127,7 @@ class Elementwise:
     """Cycles per element; see `elementwise_output_cycles`."""
 
 
-def elementwise_output_cycles(
-    engine: EthosUEngine, kind: str, *, output_bytes: Counts, fused_lut: bool
-) -> Floats:
+def elementwise_output_cycles(engine: EthosU, kind: str, *, output_bytes: Counts, fused_lut: bool) -> Floats:
     """Cycles per element of an `add` or `mul`, a fused look-up included."""
     if isinstance(engine, EthosU85):
         table = engine.output_cycles
@@ -142,7 +140,7 @@ def elementwise_output_cycles(
 
 
 def elementwise_cycles(
-    engine: EthosUEngine,
+    engine: EthosU,
     work: Elementwise,
     *,
     input_memories: tuple[MemoryRegion, MemoryRegion],
@@ -177,7 +175,7 @@ def elementwise_cycles(
 
 
 def elementwise_bytes(
-    engine: EthosUEngine,
+    engine: EthosU,
     work: Elementwise,
     *,
     input_memories: tuple[MemoryRegion, MemoryRegion],
@@ -197,9 +195,7 @@ def elementwise_bytes(
     return first, second, burst_bytes(written, write_runs, burst=output_memory.burst_bytes)
 
 
-def _elementwise_runs(
-    engine: EthosUEngine, work: Elementwise, block: Volumes
-) -> tuple[Counts, Counts, Counts]:
+def _elementwise_runs(engine: EthosU, work: Elementwise, block: Volumes) -> tuple[Counts, Counts, Counts]:
     """(read, read, written) bytes that lie together."""
     first, second = (
         read_run_bytes(

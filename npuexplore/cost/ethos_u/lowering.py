@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from npuexplore.hardware.ethos_u import EthosU85, EthosUEngine
+from npuexplore.hardware.ethos_u import EthosU, EthosU85
 
 Kind = Literal["product", "copy", "activation", "add", "mul", "folded"]
 Place = Literal["network", "state", "scratch"]
+Fused = Literal["none", "relu", "lut"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Command:
     writes: Tensor | None = None
     from_state: bool = False
     """Whether a product's columns are the state's."""
-    fused: Literal["none", "relu", "lut"] = "none"
+    fused: Fused = "none"
     """Activation function that ends the command."""
     chained: tuple[Tensor, ...] = ()
     """Second operands of element-wise commands that an Ethos-U85 runs in the same pass."""
@@ -55,32 +56,43 @@ TABLE_BYTES = 2_048
 """Table of a 16-bit look-up."""
 
 
-def lstm_commands(engine: EthosUEngine) -> tuple[Command, ...]:
+def layer_commands(
+    engine: EthosU, kind: str, *, source: Tensor, target: Tensor, fused: Fused
+) -> tuple[Command, ...]:
+    """The list that a layer of a kind becomes; `fused` is the activation of one that is not recurrent."""
+    if kind == "lstm":
+        return lstm_commands(engine, source=source, target=target)
+    if kind == "gru":
+        return gru_commands(engine, source=source, target=target)
+    return (Command("product", (source,), target, fused=fused),)
+
+
+def lstm_commands(engine: EthosU, *, source: Tensor = INPUT, target: Tensor = OUTPUT) -> tuple[Command, ...]:
     """The 27 commands of an LSTM step."""
     chains = isinstance(engine, EthosU85)
     commands = [Command("copy", (HIDDEN,), HIDDEN)]
     for gate in LSTM_GATES:
-        commands += _gate(gate, chains=chains, scaled_by=VALUE if gate == "g" else None)
+        commands += _gate(gate, source, chains=chains, scaled_by=VALUE if gate == "g" else None)
     commands += [
         Command("copy", (CELL,), CELL),
         Command("mul", (VALUE, CELL), VALUE),
         Command("add", (VALUE, VALUE), CELL),
         Command("activation", (CELL,), VALUE, loads_table=chains),
         Command("mul", (VALUE, VALUE), HIDDEN),
-        Command("copy", (HIDDEN,), OUTPUT),
+        Command("copy", (HIDDEN,), target),
     ]
     return tuple(commands)
 
 
-def gru_commands(engine: EthosUEngine) -> tuple[Command, ...]:
+def gru_commands(engine: EthosU, *, source: Tensor = INPUT, target: Tensor = OUTPUT) -> tuple[Command, ...]:
     """The commands of a reset-after GRU step: r, z, n, then h = n + z (h - n)."""
     chains = isinstance(engine, EthosU85)
     commands = [Command("copy", (HIDDEN,), HIDDEN)]
     for gate in ("r", "z"):
-        commands += _gate(gate, chains=chains, scaled_by=None)
+        commands += _gate(gate, source, chains=chains, scaled_by=None)
     commands += [
         Command("product", (HIDDEN,), VALUE, from_state=True, gate="n"),
-        Command("product", (INPUT,), VALUE, gate="n"),
+        Command("product", (source,), VALUE, gate="n"),
         Command("mul", (VALUE, VALUE), VALUE),
         Command("add", (VALUE, VALUE), VALUE, fused="none" if chains else "lut"),
         Command("activation", (VALUE,), VALUE, loads_table=True) if chains else Command("folded"),
@@ -88,7 +100,7 @@ def gru_commands(engine: EthosUEngine) -> tuple[Command, ...]:
         Command("add", (VALUE, VALUE), VALUE),
         Command("mul", (VALUE, VALUE), VALUE),
         Command("add", (VALUE, VALUE), HIDDEN),
-        Command("copy", (HIDDEN,), OUTPUT),
+        Command("copy", (HIDDEN,), target),
     ]
     return tuple(commands)
 
@@ -106,16 +118,16 @@ def _is_state(command: Command) -> bool:
     return command.writes is not None and command.writes.place == "state"
 
 
-def _gate(gate: str, *, chains: bool, scaled_by: Tensor | None) -> list[Command]:
+def _gate(gate: str, source: Tensor, *, chains: bool, scaled_by: Tensor | None) -> list[Command]:
     """A gate's commands: two products joined, looked up, then clamped, or scaled by another gate."""
     state = Command("product", (HIDDEN,), VALUE, from_state=True, gate=gate)
     if chains:
         chained = (VALUE,) if scaled_by is None else (VALUE, scaled_by)
-        joined = [Command("product", (INPUT,), VALUE, chained=chained, gate=gate), Command("folded")]
+        joined = [Command("product", (source,), VALUE, chained=chained, gate=gate), Command("folded")]
         last = Command("activation", (VALUE,), VALUE) if scaled_by is None else Command("folded")
     else:
         joined = [
-            Command("product", (INPUT,), VALUE, gate=gate),
+            Command("product", (source,), VALUE, gate=gate),
             Command("add", (VALUE, VALUE), VALUE, fused="lut"),
         ]
         last = (

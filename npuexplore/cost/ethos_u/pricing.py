@@ -28,7 +28,7 @@ from npuexplore.cost.ethos_u.glue import (
 )
 from npuexplore.cost.ethos_u.lowering import Command, Place, Tensor
 from npuexplore.cost.ethos_u.streams import BRICK_ELEMS, Stream, burst_bytes, read_run_bytes
-from npuexplore.hardware.ethos_u import EthosU85, EthosUEngine
+from npuexplore.hardware.ethos_u import EthosU, EthosU85
 from npuexplore.hardware.profile import MemoryRegion
 from npuexplore.units import ceil_div, round_up
 
@@ -75,7 +75,7 @@ class Priced:
 
 
 def price(
-    engine: EthosUEngine,
+    engine: EthosU,
     command: Command,
     sizes: Sizes,
     placement: Placement,
@@ -93,7 +93,7 @@ def price(
     return Priced(CommandCycles(none, none, none, none, none, none, none, none), [])
 
 
-def products_of(engine: EthosUEngine, command: Command, sizes: Sizes) -> Products:
+def products_of(engine: EthosU, command: Command, sizes: Sizes) -> Products:
     """What a product command is asked to do."""
     (read,), written = command.reads, _written(command)
     width = sizes.activation_bytes
@@ -120,7 +120,7 @@ def products_of(engine: EthosUEngine, command: Command, sizes: Sizes) -> Product
     )
 
 
-def scale_bytes(engine: EthosUEngine, outputs: Counts, *, ublock_depth: Counts) -> Counts:
+def scale_bytes(engine: EthosU, outputs: Counts, *, ublock_depth: Counts) -> Counts:
     """Bytes of the streams of biases and scales of `outputs` channels, one stream per core.
 
     An Ethos-U85 has a single stream, filled up to whole bricks and microblocks.
@@ -159,7 +159,7 @@ def weight_streams(
 
 
 def _product(
-    engine: EthosUEngine, command: Command, sizes: Sizes, placement: Placement, blocks: Blocks | None
+    engine: EthosU, command: Command, sizes: Sizes, placement: Placement, blocks: Blocks | None
 ) -> Priced:
     products = products_of(engine, command, sizes)
     blocks = blocks or blocks_of(engine, products)
@@ -203,7 +203,7 @@ def _chained_bytes(tensor: Tensor, sizes: Sizes, placement: Placement, blocks: B
     return burst_bytes(stored * size, runs, burst=placement.memories[placement.of(tensor)].burst_bytes)
 
 
-def _copy(engine: EthosUEngine, command: Command, sizes: Sizes, placement: Placement) -> Priced:
+def _copy(engine: EthosU, command: Command, sizes: Sizes, placement: Placement) -> Priced:
     (read,), written = command.reads, _written(command)
     copies = Copies(
         outputs=sizes.units,
@@ -224,7 +224,7 @@ def _copy(engine: EthosUEngine, command: Command, sizes: Sizes, placement: Place
     )
 
 
-def _elementwise(engine: EthosUEngine, command: Command, sizes: Sizes, placement: Placement) -> Priced:
+def _elementwise(engine: EthosU, command: Command, sizes: Sizes, placement: Placement) -> Priced:
     (first, second), written = command.reads, _written(command)
     width = sizes.activation_bytes
     output_bytes = _elem_bytes(written, width)

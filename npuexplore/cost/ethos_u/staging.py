@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from npuexplore.cost.ethos_u.commands import CommandCycles
 from npuexplore.cost.ethos_u.streams import channel_rate, whole_quotient
-from npuexplore.hardware.ethos_u import EthosUEngine
+from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.hardware.profile import MemoryRegion
 
 Counts = NDArray[np.int64]
 
 
 def transfer_cycles(
-    engine: EthosUEngine, moved_bytes: Counts, *, source: MemoryRegion, target: MemoryRegion
+    engine: EthosU, moved_bytes: Counts, *, source: MemoryRegion, target: MemoryRegion
 ) -> Counts:
     """Cycles of copying between memories: the slower of reading and writing.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.hardware.ethos_u import EthosU85, EthosUEngine
+from npuexplore.hardware.ethos_u import EthosU, EthosU85
 from npuexplore.hardware.profile import MemoryRegion
 from npuexplore.units import IntArray
 
@@ -109,7 +109,7 @@ def block_cycles(
     return np.asarray(latency + whole_quotient(burst_bytes(moved_bytes, run_bytes, burst=burst), rate))
 
 
-def channel_rate(engine: EthosUEngine, memory: MemoryRegion, channel: str) -> float:
+def channel_rate(engine: EthosU, memory: MemoryRegion, channel: str) -> float:
     """Bytes per cycle that one channel draws from or pushes into a memory.
 
     An Ethos-U55 or U65 has the memory's whole rate. On a U85 the transfers that may be outstanding, by
@@ -131,7 +131,7 @@ def channel_rate(engine: EthosUEngine, memory: MemoryRegion, channel: str) -> fl
 
 
 def access_cycles(
-    engine: EthosUEngine, streams: list[Stream], memories: Mapping[str, MemoryRegion]
+    engine: EthosU, streams: list[Stream], memories: Mapping[str, MemoryRegion]
 ) -> dict[str, Counts]:
     """Cycles that each memory is busy with a command's streams: all of them, or its slowest channel."""
     busy: dict[str, Any] = {}

@@ -1,1 +1,65 @@
-"""Replays recorded vendor-tool figures through the estimator."""
+"""Replays of reference data: what others' tools and boards said, against the estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from npuexplore.errors import BadInput
+from npuexplore.pipeline.verify import vela_fc
+from npuexplore.pipeline.verify.replay import Replay
+from npuexplore.pipeline.verify.statistics import quantity_document
+from npuexplore.pipeline.verify.tables import read_table, typed_table, whole_column
+
+SCHEMA = "npuexplore.verify/1"
+
+REPLAYS: Mapping[str, Replay] = {
+    "vela_fc": vela_fc.REPLAY,
+}
+"""By stem of the reference file."""
+
+
+def replay_folder(folder: Path, *, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Every reference file of a folder through the estimator: errors by quantity and by group.
+
+    tell : hears the name of each file before it is replayed. Raises BadInput for a folder that is none or
+    empty, and for a broken file.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; give one with reference files such as vela_fc.csv")
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    if not paths:
+        raise BadInput(f"{folder}: empty; give a folder with {', '.join(f'{stem}.csv' for stem in REPLAYS)}")
+    known = [path for path in paths if path.suffix == ".csv" and path.stem in REPLAYS]
+    files = {}
+    for path in known:
+        tell(path.name)
+        files[path.stem] = replay_file(path)
+    return {
+        "schema": SCHEMA,
+        "files": files,
+        "skipped": [path.name for path in paths if path not in known],
+    }
+
+
+def replay_file(path: Path) -> dict[str, Any]:
+    """Rows and quantities of one reference file."""
+    replay, raw = REPLAYS[path.stem], read_table(path)
+    table = typed_table(raw, path, texts=replay.texts, wholes=replay.wholes, fractions=replay.fractions)
+    present = [name for name in replay.quantities if name in table.columns]
+    if not present:
+        raise BadInput(
+            f"{path}: nothing to compare with; give at least one of the columns "
+            f"{', '.join(replay.quantities)}"
+        )
+    references = {name: whole_column(raw, name, path).to_numpy() for name in present}
+    ours = replay.run(table, path)
+    return {
+        "rows": len(table),
+        "quantities": {
+            name: quantity_document(table, ours[name], references[name], groupings=replay.groupings)
+            for name in present
+            if name in ours
+        },
+    }

@@ -1,0 +1,33 @@
+"""What a replay is: a function from the cases of a reference file to our figures for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+Ours = Mapping[str, Values]
+"""Our figures, (n,) by reference column; a column that the file lacks is not compared."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How one kind of reference file is replayed."""
+
+    texts: tuple[str, ...]
+    """Columns of a case that hold words."""
+    wholes: tuple[str, ...]
+    """Columns of a case that hold whole numbers."""
+    fractions: tuple[str, ...]
+    """Columns of a case that hold other numbers."""
+    quantities: tuple[str, ...]
+    """Reference columns that are compared where the file has them."""
+    groupings: tuple[tuple[str, ...], ...]
+    """Sets of columns by whose values errors are given apart."""
+    run: Callable[[pd.DataFrame, Path], Ours]
+    """Figures of all rows of a typed table; the path is for what is said of bad cells."""
