@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.cost.ethos_u.commands import CommandCycles
+from npuexplore.cost.ethos_u.lowering import TABLE_BYTES
 from npuexplore.cost.ethos_u.streams import channel_rate, whole_quotient
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.hardware.profile import MemoryRegion
@@ -46,3 +47,10 @@ def staged_npu_cycles(
 def last_slice_cycles(last_slice: CommandCycles) -> Counts:
     """Cycles of a last depth slice, whose input is there already."""
     return last_slice.busy + last_slice.write
+
+
+def table_cycles(engine: EthosU, *, source: MemoryRegion) -> Counts:
+    """Cycles of fetching the table of a 16-bit look-up; the table's memory takes a byte per cycle."""
+    moved = np.array(TABLE_BYTES)
+    read = whole_quotient(moved, channel_rate(engine, source, "mem2mem")) + source.read_latency_cycles
+    return np.asarray(np.maximum(read, moved))

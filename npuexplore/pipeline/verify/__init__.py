@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from npuexplore.errors import BadInput
-from npuexplore.pipeline.verify import vela_fc
+from npuexplore.pipeline.verify import vela_fc, vela_lstm
 from npuexplore.pipeline.verify.replay import Replay
 from npuexplore.pipeline.verify.statistics import quantity_document
 from npuexplore.pipeline.verify.tables import read_table, typed_table, whole_column
@@ -16,6 +16,7 @@ SCHEMA = "npuexplore.verify/1"
 
 REPLAYS: Mapping[str, Replay] = {
     "vela_fc": vela_fc.REPLAY,
+    "vela_lstm": vela_lstm.REPLAY,
 }
 """By stem of the reference file."""
 

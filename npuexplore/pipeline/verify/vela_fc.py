@@ -23,16 +23,10 @@ from npuexplore.pipeline.verify.vela_parts import (
 from npuexplore.pipeline.verify.vela_products import ProductRows, product_figures
 from npuexplore.pipeline.verify.weights import recorded_weights
 
+PARTS = ("mac_cycles", "ao_cycles", "cmd_cycles")
+"""What NPU cycles are made of."""
+QUANTITIES = ("npu_cycles", "op_cycles", "mac_count", *MEMORY_COLUMNS, *PARTS)
 COMMAND = Command("product", (INPUT,), OUTPUT)
-QUANTITIES = (
-    "npu_cycles",
-    "op_cycles",
-    "mac_count",
-    *MEMORY_COLUMNS,
-    "mac_cycles",
-    "ao_cycles",
-    "cmd_cycles",
-)
 
 
 def run(table: pd.DataFrame, path: Path) -> Ours:
@@ -67,7 +61,7 @@ def _figures(
     table: pd.DataFrame, place: Place, bounds: list[tuple[int, ...]]
 ) -> dict[str, NDArray[np.int64]]:
     here = table.iloc[place.rows]
-    inputs = here["in_features"].to_numpy()
+    inputs, slices = here["in_features"].to_numpy(), [bounds[row] for row in place.rows]
     rows = ProductRows(
         sizes=Sizes(
             inputs=inputs,
@@ -77,7 +71,8 @@ def _figures(
         ),
         encoded=here["weight_bytes"].to_numpy(),
         fast=fast(here["weight_format"]),
-        slices=[bounds[row] for row in place.rows],
+        slices=slices,
+        staged=np.array([len(one) > 2 for one in slices]),
         matrix=lambda index: _weights(here.iloc[index]),
         slack=np.zeros_like(inputs),
     )

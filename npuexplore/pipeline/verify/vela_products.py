@@ -42,7 +42,9 @@ class ProductRows:
     fast: Flags
     """(n,) whether they are in the fast format."""
     slices: Sequence[tuple[int, ...]]
-    """Bounds of the depth slices of each row; more than one slice means staged weights."""
+    """Bounds of the depth slices of each row."""
+    staged: Flags
+    """(n,) whether the weights are staged."""
     matrix: Matrix
     """Weights of a row, whose first slice and whole size staging depends on."""
     slack: Counts
@@ -51,7 +53,7 @@ class ProductRows:
 
 def product_figures(engine: EthosU, command: Command, rows: ProductRows, placement: Placement) -> Figures:
     """Our figures of every row, by reference column; memories by name, as `<memory>_access_cycles`."""
-    staged = np.array([len(bounds) > 2 for bounds in rows.slices]) & (placement.staging is not None)
+    staged = rows.staged & (placement.staging is not None)
     figures = {name: np.zeros(staged.size, np.int64) for name in figure_names(placement)}
     for chosen, where in ((~staged, replace(placement, staging=None)), (staged, placement)):
         if chosen.any():
@@ -60,10 +62,19 @@ def product_figures(engine: EthosU, command: Command, rows: ProductRows, placeme
     return figures
 
 
+def slack_after_products(engine: EthosU, command: Command, rows: ProductRows, placement: Placement) -> Counts:
+    """(n,) cycles of each product, or of its last slice, under which the next command's transfers hide."""
+    blocks = blocks_of(engine, products_of(engine, command, rows.sizes))
+    whole = price(engine, command, rows.sizes, replace(placement, staging=None), blocks=blocks)
+    last = last_slice_cycles(_last_slice(engine, command, rows, placement, blocks))
+    staged = rows.staged & (placement.staging is not None)
+    return np.asarray(np.where(staged, last, whole.cycles.npu))
+
+
 def figure_names(placement: Placement) -> tuple[str, ...]:
     """Reference columns that `command_figures` fills."""
     memories = tuple(f"{name}_access_cycles" for name in placement.memories)
-    return ("op_cycles", "npu_cycles", "mac_cycles", "ao_cycles", "cmd_cycles", "slack_after", *memories)
+    return ("op_cycles", "npu_cycles", "mac_cycles", "ao_cycles", "cmd_cycles", *memories)
 
 
 def command_figures(cycles: CommandCycles, npu: Counts, busy: dict[str, Counts]) -> Figures:
@@ -75,7 +86,6 @@ def command_figures(cycles: CommandCycles, npu: Counts, busy: dict[str, Counts])
         "mac_cycles": cycles.mac,
         "ao_cycles": cycles.output,
         "cmd_cycles": cycles.issue,
-        "slack_after": npu,
         **memories,
     }
 
@@ -91,7 +101,7 @@ def _figures(engine: EthosU, command: Command, rows: ProductRows, placement: Pla
         return command_figures(priced.cycles, priced.cycles.npu, busy)
     last = _last_slice(engine, command, rows, placement, blocks)
     npu = _staged_npu(engine, rows, placement, priced.cycles, last, blocks)
-    return {**command_figures(priced.cycles, npu, busy), "slack_after": last_slice_cycles(last)}
+    return command_figures(priced.cycles, npu, busy)
 
 
 def _staged_npu(
@@ -167,6 +177,7 @@ def _taken(rows: ProductRows, chosen: Flags) -> ProductRows:
         sizes=sizes,
         encoded=rows.encoded[index],
         fast=rows.fast[index],
+        staged=rows.staged[index],
         slices=[bounds for bounds, taken in zip(rows.slices, chosen, strict=True) if taken],
         matrix=lambda position: rows.matrix(int(index[position])),
         slack=rows.slack[index],
