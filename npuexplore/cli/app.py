@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from npuexplore import __version__
-from npuexplore.cli import audio, costs, data, profiles, stages, study
+from npuexplore.cli import audio, compare, costs, data, profiles, stages, study
 from npuexplore.errors import EnvironmentLacking, NpuexploreError, UsageError
 
 INTERRUPTED = 130
@@ -29,10 +29,12 @@ app.add_typer(study.app, name="study")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(data.app, name="data")
 app.command("estimate")(costs.estimate)
+app.command("compare-structures")(compare.compare_structures)
 app.command("search")(stages.search)
 app.command("train")(stages.train)
 app.command("retrain")(stages.retrain)
 app.command("report")(stages.report)
+app.command("verify")(verify.verify)
 app.command("evaluate")(audio.evaluate)
 app.command("enhance")(audio.enhance)
 

@@ -62,8 +62,7 @@ def plan_of_flags(
         raise UsageError(f"--block {block}: goes with --structure block, got {structure or 'no structure'}")
     _in_unit_interval("--sparsity", sparsity_frac)
     _in_unit_interval("--skip-rate", skip_rate_frac)
-    _one_of("--weight-bits", weight_bits, get_args(WeightBits))
-    _one_of("--activation-bits", activation_bits, get_args(ActivationBits))
+    refuse_bits(weight_bits, activation_bits)
     choice = {
         "structure": structure or "dense",
         "sparsity_frac": sparsity_frac or 0.0,
@@ -76,6 +75,12 @@ def plan_of_flags(
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"flags: {problem}; correct the flag") from None
+
+
+def refuse_bits(weight_bits: int | None, activation_bits: int | None) -> None:
+    """Raise UsageError for bit-widths that no plan may have."""
+    _one_of("--weight-bits", weight_bits, get_args(WeightBits))
+    _one_of("--activation-bits", activation_bits, get_args(ActivationBits))
 
 
 def _block(text: str | None) -> tuple[int, int]:

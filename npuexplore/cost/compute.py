@@ -108,12 +108,15 @@ class StorageOption:
 def fastest_no_larger(options: Sequence[StorageOption]) -> tuple[NDArray[np.int8], StorageOption]:
     """For every plan and layer the fastest option that takes no more bytes than the first one.
 
-    Returns its index (P, L) and its figures. The first option is dense storage; ties go to the earlier.
+    Returns its index (P, L) and its figures. The first option is dense storage; of equally fast ones the
+    smallest is taken, of those the earliest.
     """
     best = options[0]
     index = np.zeros(best.busy_cycles.shape, np.int8, order="F")
     for position, option in enumerate(options[1:], start=1):
-        better = (option.stored_bytes <= options[0].stored_bytes) & (option.busy_cycles < best.busy_cycles)
+        better = option.busy_cycles < best.busy_cycles
+        better |= (option.busy_cycles == best.busy_cycles) & (option.stored_bytes < best.stored_bytes)
+        better &= option.stored_bytes <= options[0].stored_bytes
         if option.usable is not None:
             better &= option.usable
         index[better] = position

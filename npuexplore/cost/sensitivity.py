@@ -123,15 +123,20 @@ def _knobs(part: Part) -> Iterator[Knob]:
 
 def turned(profile: HardwareProfile, knob: Knob, word: Factor) -> HardwareProfile | None:
     """The profile with one knob at twice or half; None where that is not possible or changes nothing."""
+    return turned_by(profile, knob, FACTORS[word])
+
+
+def turned_by(profile: HardwareProfile, knob: Knob, factor: float) -> HardwareProfile | None:
+    """The profile with one knob at `factor`; None where that is not possible or changes nothing."""
     sections: dict[str, Any] = {}
     for section in {pattern.partition(".")[0] for pattern in (*knob.rates, *knob.costs)}:
         model = getattr(profile, section, None)
         try:
             if isinstance(model, BaseModel):
-                sections[section] = _turned_model(model, section, knob, FACTORS[word])
+                sections[section] = _turned_model(model, section, knob, factor)
             elif model is not None:
                 sections[section] = {
-                    name: _turned_model(each, f"{section}.{name}", knob, FACTORS[word])
+                    name: _turned_model(each, f"{section}.{name}", knob, factor)
                     for name, each in model.items()
                 }
         except ValidationError:

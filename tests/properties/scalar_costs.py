@@ -124,7 +124,8 @@ def _layer(case: Case, handed_in: int, before: str, after: str) -> ScalarLayer:
     options = [_option(case, name, activations) for name in ("dense", *FORMATS) if _usable(case, name)]
     best = options[0]
     for option in options[1:]:
-        if option.stored_bytes <= options[0].stored_bytes and option.busy < best.busy:
+        better = (option.busy, option.stored_bytes) < (best.busy, best.stored_bytes)
+        if better and option.stored_bytes <= options[0].stored_bytes:
             best = option
     after_products = cpu = 0
     if starts == "engine":
