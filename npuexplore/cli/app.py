@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from npuexplore import __version__
-from npuexplore.cli import audio, compare, costs, data, profiles, stages, study
+from npuexplore.cli import audio, compare, costs, data, profiles, stages, study, verify
 from npuexplore.errors import EnvironmentLacking, NpuexploreError, UsageError
 
 INTERRUPTED = 130
@@ -34,6 +34,7 @@ app.command("search")(stages.search)
 app.command("train")(stages.train)
 app.command("retrain")(stages.retrain)
 app.command("report")(stages.report)
+app.command("verify")(verify.verify)
 app.command("verify")(verify.verify)
 app.command("evaluate")(audio.evaluate)
 app.command("enhance")(audio.enhance)

@@ -1,0 +1,56 @@
+"""`npuexplore verify`: the estimator against reference data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from npuexplore.cli.console import Json, note, print_json, print_table
+
+Folder = Annotated[Path, typer.Argument(help="Folder with reference files: vela_fc.csv, vela_lstm.csv, ...")]
+
+
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Replay every reference file of a folder through the estimator and say how far off it is."""
+    from npuexplore.pipeline.verify import replay_folder
+
+    document = replay_folder(folder, tell=lambda name: note(f"replaying {name}"))
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def _show(document: dict[str, Any]) -> None:
+    columns = ["quantity", "exact", "within 2 %", "mean error", "95 % below", "worst"]
+    for stem, file in document["files"].items():
+        rows = [[name, *_cells(figures)] for name, figures in file["quantities"].items()]
+        print_table(f"{stem}: {file['rows']:,} rows", columns, rows)
+        _show_groups(stem, file)
+    if document["skipped"]:
+        note(f"Skipped, as no replay is known for them: {', '.join(document['skipped'])}")
+
+
+def _show_groups(stem: str, file: dict[str, Any]) -> None:
+    """The first quantity where it is not exact everywhere, group by group."""
+    name, figures = next(iter(file["quantities"].items()))
+    inexact = [group for group in figures["groups"] if group["exact_frac"] < 1.0]
+    rows = [
+        [", ".join(str(value) for value in group["where"].values()), f"{group['rows']:,}", *_cells(group)]
+        for group in inexact
+    ]
+    if rows:
+        columns = ["where", "rows", "exact", "within 2 %", "mean error", "95 % below", "worst"]
+        print_table(f"{stem}: where {name} is not exact", columns, rows)
+
+
+def _cells(figures: dict[str, float]) -> list[str]:
+    return [
+        f"{100 * figures['exact_frac']:.2f} %",
+        f"{100 * figures['within_2pct_frac']:.2f} %",
+        f"{figures['mean_error_pct']:.3g} %",
+        f"{figures['p95_error_pct']:.3g} %",
+        f"{figures['max_abs_error_pct']:.3g} %",
+    ]
