@@ -35,7 +35,6 @@ app.command("train")(stages.train)
 app.command("retrain")(stages.retrain)
 app.command("report")(stages.report)
 app.command("verify")(verify.verify)
-app.command("verify")(verify.verify)
 app.command("evaluate")(audio.evaluate)
 app.command("enhance")(audio.enhance)
 
