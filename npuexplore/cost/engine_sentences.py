@@ -83,7 +83,6 @@ def _cortex_m(engine: CortexM, route: Route, tables: NetworkTables) -> Iterator[
 
 SENTENCES: dict[str, Callable[..., Iterator[str]]] = {
     "ethos_u": _ethos_u,
-    "ethos_u55": _ethos_u,
     "ethos_u85": _ethos_u,
     "micronpu": _micronpu,
     "cortex_m": _cortex_m,

@@ -33,7 +33,7 @@ def _by_terms(engine: Any, route: Route, tables: NetworkTables, shapes: PlanShap
 WATERFALLS: Mapping[str, Callable[..., Waterfall]] = {
     "ethos_u": getattr(ethos_u, "waterfall", _by_terms),
     "ethos_u85": getattr(ethos_u, "waterfall", _by_terms),
-    "micronpu": getattr(micronpu, "waterfall", _by_terms),
+    "micronpu": micronpu.waterfall,
     "cortex_m": cortex_m_waterfall.waterfall,
 }
 

@@ -36,6 +36,11 @@ class Knob:
     costs: tuple[str, ...] = ()
     """Figures divided by the factor: the knob is a speed, they are cycles."""
 
+    @property
+    def sections(self) -> set[str]:
+        """Sections of the profile that hold the figures."""
+        return {pattern.partition(".")[0] for pattern in (*self.rates, *self.costs)}
+
 
 @dataclass(frozen=True)
 class Sensitivity:
@@ -50,7 +55,7 @@ class Sensitivity:
 ENGINE_KNOBS = (
     Knob(
         "MAC rate",
-        rates=("engine.macs_per_cycle", "engine.outputs_per_cycle"),
+        rates=("engine.outputs_per_cycle",),
         costs=("engine.toolchains.*.cycles_per_mac", "engine.toolchains.*.cycles_per_block"),
     ),
     Knob(
@@ -89,35 +94,40 @@ ENGINE_KNOBS = (
 
 def sensitivities(part: Part, shapes: PlanShapes) -> list[Sensitivity]:
     """Every knob at twice and half, greatest effect first; of the first plan of `shapes`."""
-    base = _frame_cycles(part, shapes)
+    network_cycles = _network_cycles(part, shapes)
+    base_cycles = part.front_end.engine_cycles + network_cycles
     found = []
     for knob in _knobs(part):
         for word in FACTORS:
             profile = turned(part.profile, knob, word)
-            if profile is not None:
-                other = part_of(profile, part.network, memory_mode=part.memory_mode)
-                found.append(_sensitivity(f"{word} the {knob.name}", other, shapes, base_cycles=base))
+            if profile is None:
+                continue
+            other = part_of(profile, part.network, memory_mode=part.memory_mode)
+            same = knob.sections == {"front_end"}
+            cycles = other.front_end.engine_cycles
+            cycles += network_cycles if same else _network_cycles(other, shapes)
+            found.append(
+                Sensitivity(
+                    change=f"{word} the {knob.name}",
+                    cycles=cycles,
+                    cycles_change_pct=100.0 * (cycles / base_cycles - 1.0),
+                    latency_ms=float(cycles_to_ms(cycles, clock_hz=profile.clock_hz)),
+                )
+            )
     return sorted(found, key=lambda each: (-abs(each.cycles_change_pct), each.change))
 
 
-def _sensitivity(change: str, part: Part, shapes: PlanShapes, *, base_cycles: int) -> Sensitivity:
-    cycles = _frame_cycles(part, shapes)
-    return Sensitivity(
-        change=change,
-        cycles=cycles,
-        cycles_change_pct=100.0 * (cycles / base_cycles - 1.0),
-        latency_ms=float(cycles_to_ms(cycles, clock_hz=part.profile.clock_hz)),
-    )
-
-
-def _frame_cycles(part: Part, shapes: PlanShapes) -> int:
-    return part.front_end.engine_cycles + int(engine_costs(part, shapes).cycles[0].sum())
+def _network_cycles(part: Part, shapes: PlanShapes) -> int:
+    return int(engine_costs(part, shapes).cycles[0].sum())
 
 
 def _knobs(part: Part) -> Iterator[Knob]:
     for name in part.route.regions:
         yield Knob(f"{name} bandwidth", rates=(f"memories.{name}.bytes_per_cycle",))
-        yield Knob(f"{name} latency", rates=(f"memories.{name}.*_latency_cycles",))
+    yield Knob(
+        "memory latency",
+        rates=tuple(f"memories.{name}.*_latency_cycles" for name in part.route.regions),
+    )
     yield from ENGINE_KNOBS
 
 
@@ -129,7 +139,7 @@ def turned(profile: HardwareProfile, knob: Knob, word: Factor) -> HardwareProfil
 def turned_by(profile: HardwareProfile, knob: Knob, factor: float) -> HardwareProfile | None:
     """The profile with one knob at `factor`; None where that is not possible or changes nothing."""
     sections: dict[str, Any] = {}
-    for section in {pattern.partition(".")[0] for pattern in (*knob.rates, *knob.costs)}:
+    for section in knob.sections:
         model = getattr(profile, section, None)
         try:
             if isinstance(model, BaseModel):
