@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85, Microblock
-from npuexplore.units import round_up
+from npuexplore.units import ceil_div, round_up
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -151,51 +151,56 @@ def _elementwise_blocks_85(engine: EthosU85, outputs: Counts, *, input_bytes: Co
     return Volumes(height, np.asarray(round_up(room // deeper, width)), SPLIT_DEPTH * deeper)
 
 
-@lru_cache(maxsize=256)
 def ofm_depths(engine: EthosU, ublock: Microblock, *, wide: bool = False) -> Counts:
     """Depth of the output block for every number of outputs up to one past the greatest block.
 
     wide : whether inputs have 16 bits, so that accumulators take twice the room
     """
     limit = engine.ofm_block_limit.depth
-    room = engine.accumulator_ram_bytes if isinstance(engine, EthosU85) else None
+    if not isinstance(engine, EthosU85):
+        return _depth_table(limit, step=ublock.depth, least=1, room=None)
     area = BLOCKS_IN_RAM * ublock.height * ublock.width * ACCUMULATOR_BYTES * (1 + wide)
+    room = engine.accumulator_ram_bytes // (area * SPLIT_DEPTH) * SPLIT_DEPTH
+    return _depth_table(limit, step=ublock.depth, least=SPLIT_DEPTH, room=room)
+
+
+@lru_cache(maxsize=256)
+def _depth_table(limit: int, *, step: int, least: int, room: int | None) -> Counts:
+    """Greatest candidate of every number of outputs; room : depth that the accumulators hold."""
     depths = [0]
     for outputs in range(1, limit + 2):
-        least = SPLIT_DEPTH if room is not None else 1
-        end = round_up(max(min(outputs, limit), least), ublock.depth)
-        depths.append(
-            max(
-                depth
-                for depth in _candidates(outputs, end=end, step=ublock.depth)
-                if room is None or area * round_up(depth, SPLIT_DEPTH) <= room
-            )
-        )
+        end = round_up(max(min(outputs, limit), least), step)
+        depths.append(_greatest_depth(outputs, step=step, end=end, room=end if room is None else room))
     return np.array(depths, np.int64)
 
 
-def _candidates(outputs: int, *, end: int, step: int) -> list[int]:
-    depth, found = max(step, min(end, SPLIT_DEPTH)), []
-    if depth < outputs:
-        depth = round_up(depth, SPLIT_DEPTH)
-    while depth <= end:
-        found.append(depth)
-        depth += step
-        if depth < outputs:
-            depth = round_up(depth, SPLIT_DEPTH)
-    return found
+def _greatest_depth(outputs: int, *, step: int, end: int, room: int) -> int:
+    """Greatest depth up to `end` that fits `room`: whole splits below `outputs`, whole steps from there.
+
+    >>> [_greatest_depth(outputs, step=4, end=4 * -(-outputs // 4), room=64) for outputs in (3, 18, 25, 90)]
+    [4, 20, 16, 64]
+    """
+    first = max(step, min(end, SPLIT_DEPTH))
+    if first < outputs:
+        first = round_up(first, SPLIT_DEPTH)
+    split = round_up(step, SPLIT_DEPTH)
+    last_split = first + split * max(ceil_div(outputs - step - first, split), 0)
+    most = min(end, room)
+    if most < last_split + step:
+        return first + (min(most, last_split) - first) // split * split
+    return last_split + (most - last_split) // step * step
 
 
 def _product_blocks_85(
     engine: EthosU85, *, inputs: Counts, outputs: Counts, input_bytes: Counts, two_four: Flags
 ) -> Blocks:
     narrow = input_bytes == 1
+    part_kernel = part_kernel_is_denser(engine, inputs, two_four=two_four)
     index = np.where(
-        narrow,
+        narrow | part_kernel,
         least_waste(engine, outputs, work="product_8bit"),
         least_waste(engine, outputs, work="product_16bit"),
     )
-    part_kernel = part_kernel_is_denser(engine, inputs, two_four=two_four)
     deep = np.array([_is_deep(engine, ublock) for ublock in engine.microblocks])[index] & ~two_four
     ifm_depth = np.select(
         [part_kernel, deep, two_four & narrow],
