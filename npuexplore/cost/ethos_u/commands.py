@@ -204,7 +204,8 @@ def _mac_cycles(engine: EthosU, products: Products, blocks: Blocks, *, ublocks: 
     depth = np.minimum(products.inputs, blocks.ifm_depth)
     wide = products.input_bytes > 1
     delay = np.where(wide, engine.block_delay_16bit_cycles, engine.block_delay_cycles)
-    delay = np.where(ublocks == 1, delay, 0)
+    every = isinstance(engine, EthosU55) and engine.delays_every_ublock_16bit
+    delay = np.where(ublocks == 1, delay, np.where(wide, delay * ublocks * every, 0))
     passes = ceil_div(products.inputs, depth)
     floor = engine.decode_cycles_per_output * blocks.ublock_depth
     if isinstance(engine, EthosU85):
