@@ -7,7 +7,9 @@ Needs the `bench` extra (ethos-u-vela, flatbuffers). Activations are int8, weigh
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import json
 import sys
 import time
@@ -313,15 +315,16 @@ def _settings(
     """Texts of Vela's own configuration: the architecture and the compiler's options."""
     features = modules["ethosu.vela.architecture_features"]
     ini = Path(modules["ethosu.regor"].__file__).parent / "config_files" / "Arm" / "vela.ini"
-    arch = features.ArchitectureFeatures(
-        vela_config_files=[str(ini)],
-        system_config=system_config,
-        memory_mode=memory_mode,
-        accelerator_config=accelerator,
-        max_blockdep=3,
-        verbose_config=False,
-        arena_cache_size=None,
-    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        arch = features.ArchitectureFeatures(
+            vela_config_files=[str(ini)],
+            system_config=system_config,
+            memory_mode=memory_mode,
+            accelerator_config=accelerator,
+            max_blockdep=3,
+            verbose_config=False,
+            arena_cache_size=None,
+        )
     setting = f"[architecture]\nmacs={arch.num_macs_per_cycle}\ncores={arch.ncores}\n"
     setting += f"[vela]\nsystem_config_name={system_config}\nmemory_mode_name={memory_mode}\n"
     options = "\n[compiler]\n" + ("enable_db=true\n" if operators else "")
