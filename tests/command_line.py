@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+COMPARE = ("compare-structures", "--profile", "micronpu-block16", "--network", "tinylstm")
 ESTIMATE = ("estimate", "--profile", "micronpu-block16", "--network", "tinylstm")
 
 

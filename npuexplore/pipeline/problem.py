@@ -11,11 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from npuexplore.cost.supported import refuse_network
 from npuexplore.documents.shipped import Kind, shipped_names
 from npuexplore.errors import BadInput
+from npuexplore.hardware.engines import activation_widths, weight_widths
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.study_file import StudyFile, load_study
+from npuexplore.search.space import SpaceSpec
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.workload.load import load_network
 from npuexplore.workload.network import Network
@@ -39,12 +42,32 @@ def load_problem(name_or_path: str | Path) -> Problem:
     profile = load_profile(_beside(path, study.profile, "hw_profiles"))
     network = load_network(_beside(path, study.network, "networks"))
     _refuse_mismatch(study, profile, network, where=path)
-    named = study.model_copy(update={"profile": profile.name, "network": network.name})
+    space = _offered_space(study.space, profile, where=path)
+    named = study.model_copy(update={"profile": profile.name, "network": network.name, "space": space})
     return Problem(named, profile, network)
+
+
+def _offered_space(spec: SpaceSpec, profile: HardwareProfile, *, where: Path) -> SpaceSpec:
+    """The space without bit-widths that the part refuses; a width that the study itself lists is refused."""
+    widths = {
+        "weight_bits": weight_widths(profile.engine),
+        "activation_bits": activation_widths(profile.engine),
+    }
+    offered = {}
+    for key, allowed in widths.items():
+        got = getattr(spec, key)
+        offered[key] = tuple(bits for bits in got if bits in allowed) or (max(allowed),)
+        if key in spec.model_fields_set and set(got) - set(allowed):
+            raise BadInput(
+                f"{where}: space.{key}: got {list(got)}; {profile.name} allows {list(allowed)}; "
+                "list some of those"
+            )
+    return spec.model_copy(update=offered)
 
 
 def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Network, *, where: Path) -> None:
     refuse_untrainable(network)
+    refuse_network(profile, network)
     if study.memory_mode is not None and study.memory_mode not in profile.memory_modes:
         raise BadInput(
             f"{where}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "

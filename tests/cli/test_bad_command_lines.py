@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import ESTIMATE, everything_in, program, run_program
+from command_line import COMPARE, ESTIMATE, everything_in, program, run_program
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,11 @@ from command_line import ESTIMATE, everything_in, program, run_program
         ((*ESTIMATE, "--skip-rate", "1"), "--skip-rate 1: allowed is 0 to below 1"),
         ((*ESTIMATE, "--memory-mode", "dream"), "memory mode: got 'dream'; profile micronpu-block16 has"),
         ((*ESTIMATE, "--plan", "x.yaml", "--weight-bits", "8"), "--plan and --weight-bits"),
+        ((*COMPARE, "--weight-bits", "5"), "--weight-bits 5: allowed are 2, 3, 4, 6, 8 and 16"),
+        ((*COMPARE, "--activation-bits", "32"), "--activation-bits 32: allowed are 8 and 16"),
+        ((*COMPARE, "--memory-mode", "dream"), "memory mode: got 'dream'; profile micronpu-block16 has"),
+        ((*COMPARE, "--what-if", "magic=2"), "--what-if 'magic=2': write a factor of cost for decode or"),
+        ((*COMPARE, "--what-if", "decode=1000"), "--what-if 'decode=1000': decode 1000 is out of range"),
         (("study", "run", "quickstart", "--workers", "0"), "Invalid value for '--workers'"),
         (("study", "run", "quickstart", "--name", "../up"), "--name '../up': not a folder name"),
         (("study", "run", "quickstart", "--name", ""), "--name '': not a folder name"),

@@ -6,7 +6,7 @@ import tiny_study
 import yaml
 
 from npuexplore.cost.estimate import block_shapes
-from npuexplore.documents.shipped import shipped_names
+from npuexplore.documents.shipped import shipped_folder, shipped_names
 from npuexplore.errors import BadInput, LimitsNotMet, UsageError
 from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_lossy
 from npuexplore.pipeline.problem import Problem, load_problem, problem_document, problem_of
@@ -66,8 +66,9 @@ def test_no_path_gets_into_the_document_of_a_problem(tmp_path):
     [
         ({"memory_mode": "dream"}, "memory_mode: got 'dream'; profile micronpu-block16 has "),
         ({"network": "no-net.yaml"}, "network 'no-net.yaml': no such file"),
-        ({"profile": "stm32"}, "did you mean 'stm32f746'"),
+        ({"profile": "stm32f7"}, "did you mean 'stm32f746'"),
         ({"space": {"skip_rate_frac": [0.0, 0.5]}}, "space.skip_rate_frac"),
+        ({"space": {"weight_bits": [2, 8]}}, "space.weight_bits: got [2, 8]; micronpu-block16 allows [4, 8]"),
         ({"mixtures": {"segment_frames": 16, "snr_db": [10.0, -10.0]}}, "write the lower bound first"),
         ({"mixtures": {"augmentation": {"speech_speed": [0.0, 1.0]}}}, "mixtures.augmentation.speech_speed"),
         ({"mixtures": {"augmentation": {"room_t60_s": [-1.0, 1.0]}}}, "mixtures.augmentation.room_t60_s"),
@@ -89,6 +90,18 @@ def test_an_impossible_study_is_one_sentence_that_names_the_key(tmp_path, change
         load_problem(study)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_widths_that_the_part_refuses_are_not_offered(tmp_path):
+    text = (shipped_folder("hw_profiles") / "micronpu-block16.yaml").read_text()
+    text = text.replace("weight_bits: [4, 8]", "weight_bits: [2, 8]").replace("name: micro", "name: my-micro")
+    (tmp_path / "mine.yaml").write_text(text)
+    study = tiny_study.write_study(tmp_path, profile="mine.yaml")
+    document = yaml.safe_load(study.read_text())
+    del document["space"]["weight_bits"]
+    study.write_text(yaml.safe_dump(document))
+
+    assert load_problem(study).study.space.weight_bits == (8,)
 
 
 def test_a_window_longer_than_half_a_segment_is_refused(tmp_path):
