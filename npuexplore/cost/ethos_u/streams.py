@@ -142,7 +142,9 @@ def access_cycles(
         if isinstance(engine, EthosU85):
             for channel in dict.fromkeys(stream.channel for stream in here):
                 rate = channel_rate(engine, memory, channel)
-                alone = [whole_quotient(s.moved_bytes, rate) for s in here if s.channel == channel]
-                cycles = np.maximum(cycles, np.add.reduce(alone))
+                moved: list[Any] = [s.moved_bytes for s in here if s.channel == channel]
+                # Operands of a command are one transfer; its results and staged weights are two.
+                parts = moved if channel == "write" else [sum(moved)]
+                cycles = np.maximum(cycles, np.add.reduce([whole_quotient(part, rate) for part in parts]))
         busy[name] = cycles
     return busy

@@ -1,0 +1,407 @@
+"""A whole network on an Ethos-U, command by command in the order of Arm's compiler Vela.
+
+The compiler walks back from the network's output, so that what the last recurrent layers need of their own
+state comes first. Operators follow each other without overlap, but for weights, and tables of look-ups,
+that are fetched under the operator before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.cost.ethos_u.arena import (
+    MOMENTS,
+    Flow,
+    Span,
+    Use,
+    layer_flow,
+    most_alive,
+    named_flow,
+    tensor_spans,
+)
+from npuexplore.cost.ethos_u.blocks import Blocks
+from npuexplore.cost.ethos_u.buffering import (
+    LARGEST_BUFFER_BYTES,
+    Before,
+    Reader,
+    SliceBytes,
+    Staged,
+    Work,
+    decide,
+)
+from npuexplore.cost.ethos_u.commands import blocks_of
+from npuexplore.cost.ethos_u.formats import FAST, TWO_FOUR, Candidates, choose_format
+from npuexplore.cost.ethos_u.lowering import (
+    TABLE_BYTES,
+    Command,
+    Fused,
+    Tensor,
+    layer_commands,
+)
+from npuexplore.cost.ethos_u.placement import (
+    final_placement,
+    planned_placement,
+    stages_weights,
+    with_operands_at_home,
+)
+from npuexplore.cost.ethos_u.pricing import Placement, Priced, Sizes, price, products_of
+from npuexplore.cost.ethos_u.staging import transfer_cycles
+from npuexplore.cost.ethos_u.streams import Stream, access_cycles, channel_rate, whole_quotient
+from npuexplore.cost.traffic import Route
+from npuexplore.hardware.ethos_u import EthosU, EthosU85
+from npuexplore.units import round_up
+
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+NETWORK = Tensor(wide=False, bricks=False, place="network")
+BETWEEN = Tensor(wide=False, bricks=True, place="scratch")
+TABLE_BYTES_PER_CYCLE = 1
+"""The compiler writes tables of look-ups at this rate."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of the network to be scheduled."""
+
+    kind: str
+    sizes: Sizes
+    fused: Fused = "none"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is known of the stored weights of one product."""
+
+    candidates: Candidates | None
+    """None where there is only the default format."""
+    slice_bytes: Callable[[Counts], SliceBytes]
+    """Sizes of slices for given (P,) indices into FORMATS."""
+
+
+Storage = Callable[[int, Command], Stored]
+"""The stored weights of a product command of a layer."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command at its place in the network's order."""
+
+    layer: int
+    command: Command
+    flow: Flow
+    source: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step takes; arrays are (P,)."""
+
+    step: Step
+    npu_cycles: Counts
+    op_cycles: Counts
+    memory_cycles: Mapping[str, Counts]
+    staged: Staged | None
+    """Of a product."""
+    format_index: Counts | None
+    """Of a product; an index into FORMATS."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All steps of a network, and what its memories hold at their fullest."""
+
+    costs: tuple[Cost, ...]
+    alive_bytes: Mapping[str, Counts]
+    """(P,) tensors and staged weights, by memory."""
+    constant_bytes: Counts
+    """(P,) encoded weights, biases, scales and tables."""
+
+
+def network_steps(engine: EthosU, layers: Sequence[Layer], route: Route) -> list[Step]:
+    """The commands of all layers in the order in which they run."""
+    listed = [_layer_steps(engine, layers, route, index) for index in range(len(layers))]
+    ahead = [index for index, layer in enumerate(layers) if layer.kind in ("lstm", "gru")]
+    first = [step for index in reversed(ahead) for step in listed[index][:MOMENTS]]
+    rest = [steps[MOMENTS:] if index in ahead else steps for index, steps in enumerate(listed)]
+    return [*first, *(step for steps in rest for step in steps)]
+
+
+def _layer_steps(engine: EthosU, layers: Sequence[Layer], route: Route, index: int) -> list[Step]:
+    layer, last = layers[index], len(layers) - 1
+    commands = layer_commands(
+        engine,
+        layer.kind,
+        source=NETWORK if index == 0 else BETWEEN,
+        target=NETWORK if index == last else BETWEEN,
+        fused=layer.fused,
+    )
+    if index == 0 and route.network_io != route.activations:
+        commands = with_operands_at_home(commands)
+    source, target = f"edge {index}", f"edge {index + 1}"
+    flows = layer_flow(layer.kind, chains=isinstance(engine, EthosU85))
+    return [
+        Step(index, command, named_flow(flow, layer=str(index), source=source, target=target), source)
+        for command, flow in zip(commands, flows, strict=True)
+        if command.kind != "folded"
+    ]
+
+
+def schedule(engine: EthosU, route: Route, layers: Sequence[Layer], storage: Storage) -> Schedule:
+    """Costs of every step of P plans of a network."""
+    steps = network_steps(engine, layers, route)
+    planned = _plan(engine, route, layers, steps, storage)
+    costs: list[Cost] = []
+    before: Before | None = None
+    for plan in planned:
+        costs.append(_cost(engine, route, layers[plan.step.layer].sizes, plan, before))
+        before = plan.after
+    return Schedule(
+        costs=tuple(costs),
+        alive_bytes=_alive(route, layers, costs),
+        constant_bytes=_constant_bytes(engine, layers, costs),
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A step with what was decided for it while every tensor was at home."""
+
+    step: Step
+    after: Before
+    sizes: Sizes
+    blocks: Blocks | None = None
+    staged: Staged | None = None
+    format_index: Counts | None = None
+
+
+def _plan(
+    engine: EthosU, route: Route, layers: Sequence[Layer], steps: Sequence[Step], storage: Storage
+) -> list[_Plan]:
+    """Formats, slices and slack of every step."""
+    home = planned_placement(route)
+    reader = _reader(engine, route)
+    plans: list[_Plan] = []
+    producers: dict[str, str] = {}
+    before: Before | None = None
+    for step in steps:
+        sizes = layers[step.layer].sizes
+        if step.command.kind == "product":
+            movable = producers.get(step.flow.reads[0], "copy") != "copy"
+            plan = _product_plan(
+                reader, home, sizes, step, before, storage(step.layer, step.command), movable=movable
+            )
+        else:
+            cycles = price(engine, step.command, sizes, home).cycles.npu
+            plan = _Plan(step, Before(cycles, np.full_like(cycles, reader.limit_bytes)), sizes)
+        plans.append(plan)
+        producers.setdefault(step.flow.writes, step.command.kind)
+        before = plan.after
+    return plans
+
+
+def _reader(engine: EthosU, route: Route) -> Reader:
+    staging = route.staging if stages_weights(route) and route.staging is not None else route.weights
+    limit = route.arena_limit_bytes if route.arena_limit_bytes is not None else LARGEST_BUFFER_BYTES
+    return Reader(
+        engine=engine,
+        source=route.memories[route.weights],
+        staging=route.memories[staging],
+        limit_bytes=limit,
+    )
+
+
+def _product_plan(
+    reader: Reader,
+    home: Placement,
+    sizes: Sizes,
+    step: Step,
+    before: Before | None,
+    stored: Stored,
+    *,
+    movable: bool,
+) -> _Plan:
+    """Format and slices of one product."""
+    engine, command = reader.engine, step.command
+    plain = replace(sizes, two_four=np.zeros_like(sizes.two_four))
+    index = np.zeros(np.shape(sizes.units), np.int64)
+    if stored.candidates is not None:
+        sparse = replace(sizes, two_four=np.ones_like(sizes.two_four))
+        index = choose_format(
+            engine,
+            stored.candidates,
+            memory=reader.source,
+            plain_cycles=price(engine, command, plain, home).cycles.npu,
+            two_four_cycles=price(engine, command, sparse, home).cycles.npu,
+        )
+    chosen = replace(sizes, two_four=np.asarray(index & TWO_FOUR > 0))
+    products = products_of(engine, command, chosen)
+    blocks = blocks_of(engine, products)
+    slack = price(engine, command, plain, home, blocks=blocks).cycles.npu
+    work = Work(
+        products=products,
+        blocks=blocks,
+        input_memory=home.memories[home.of(command.reads[0])],
+        output_memory=home.memories[home.of(NETWORK)],
+        input_movable=movable,
+        fast=np.asarray(index & FAST > 0),
+        slice_bytes=stored.slice_bytes(index),
+    )
+    staged = decide(reader, work, before, unstaged_cycles=slack)
+    return _Plan(step, staged.after, chosen, blocks, staged, index)
+
+
+def _cost(engine: EthosU, route: Route, sizes: Sizes, plan: _Plan, before: Before | None) -> Cost:
+    """A step where everything lies in the end."""
+    command = plan.step.command
+    slack = np.int64(0) if before is None else before.slack_cycles
+    if plan.staged is None:
+        placement = final_placement(route, staged=False)
+        priced = price(engine, command, sizes, placement)
+        npu = priced.cycles.npu
+        if command.loads_table:
+            npu = npu + np.maximum(_table_cycles(engine, route) - slack, 0)
+        return _bound(engine, plan, placement, priced, npu, [])
+    staged, fast = plan.staged, np.asarray(plan.format_index) & FAST > 0
+    in_place = _product_cost(engine, route, plan, staged, slack, fast, copied=False)
+    if not staged.chosen.any():
+        return in_place
+    copied = _product_cost(engine, route, plan, staged, slack, fast, copied=True)
+    return _either(staged.chosen, copied, in_place)
+
+
+def _product_cost(
+    engine: EthosU,
+    route: Route,
+    plan: _Plan,
+    staged: Staged,
+    slack: Counts | np.int64,
+    fast: Flags,
+    *,
+    copied: bool,
+) -> Cost:
+    placement = final_placement(route, staged=copied)
+    priced = _priced_product(engine, plan, placement)
+    weights, npu = staged.weight_bytes, priced.cycles.npu
+    scales = Stream(placement.weights, "scale", staged.scale_bytes)
+    if placement.staging is None:
+        return _bound(
+            engine, plan, placement, priced, npu, [Stream(placement.weights, "weight", weights), scales]
+        )
+    source, target = (placement.memories[name] for name in (placement.weights, placement.staging))
+    first = transfer_cycles(engine, staged.first_bytes, source=source, target=target)
+    waiting = staged.full_transfer_cycles - slack + staged.last_slice_cycles
+    npu = np.maximum(waiting, npu + np.maximum(first - slack, 0))
+    moved = np.maximum(weights - np.where(staged.prefetched, staged.first_bytes, 0), 0)
+    streams = [
+        Stream(placement.weights, "mem2mem", moved),
+        Stream(placement.staging, "write", moved),
+        Stream(placement.staging, "weight", np.where(fast, 0, weights)),
+        Stream(placement.staging, "fast_weight", np.where(fast, weights, 0)),
+        scales,
+    ]
+    return _bound(engine, plan, placement, priced, npu, streams)
+
+
+def _priced_product(engine: EthosU, plan: _Plan, placement: Placement) -> Priced:
+    """A product where everything lies in the end; what a chain hands on is still taken to be at home."""
+    command = plan.step.command
+    priced = price(engine, command, plan.sizes, placement, blocks=plan.blocks)
+    if not command.chained or command.writes is None:
+        return priced
+    at_home = replace(command, writes=replace(command.writes, place="network"))
+    return replace(priced, cycles=price(engine, at_home, plan.sizes, placement, blocks=plan.blocks).cycles)
+
+
+def _bound(
+    engine: EthosU, plan: _Plan, placement: Placement, priced: Priced, npu: Counts, weights: list[Stream]
+) -> Cost:
+    """The work or the slowest memory."""
+    memory = access_cycles(engine, [*priced.streams, *weights], placement.memories)
+    return Cost(
+        step=plan.step,
+        npu_cycles=npu,
+        op_cycles=np.asarray(np.maximum.reduce([npu, *memory.values()])),
+        memory_cycles=memory,
+        staged=plan.staged,
+        format_index=plan.format_index,
+    )
+
+
+def _either(chosen: Flags, copied: Cost, in_place: Cost) -> Cost:
+    none = np.zeros(chosen.shape, np.int64)
+    names = dict.fromkeys([*copied.memory_cycles, *in_place.memory_cycles])
+    return replace(
+        in_place,
+        npu_cycles=np.where(chosen, copied.npu_cycles, in_place.npu_cycles),
+        op_cycles=np.where(chosen, copied.op_cycles, in_place.op_cycles),
+        memory_cycles={
+            name: np.where(
+                chosen, copied.memory_cycles.get(name, none), in_place.memory_cycles.get(name, none)
+            )
+            for name in names
+        },
+    )
+
+
+def _table_cycles(engine: EthosU, route: Route) -> int:
+    """Cycles of fetching the table of a look-up."""
+    memory = route.memories[route.weights]
+    rate = channel_rate(engine, memory, "mem2mem")
+    read = int(whole_quotient(np.array(TABLE_BYTES), rate)) + memory.read_latency_cycles
+    return max(read, TABLE_BYTES // TABLE_BYTES_PER_CYCLE)
+
+
+def _alive(route: Route, layers: Sequence[Layer], costs: Sequence[Cost]) -> dict[str, Counts]:
+    """(P,) greatest sum of tensors and staged weights in each memory that holds tensors."""
+    plans = np.shape(layers[0].sizes.units)[0]
+    uses = [
+        Use(cost.step.command, cost.step.flow, cost.step.source, layers[cost.step.layer].sizes)
+        for cost in costs
+    ]
+    places = final_placement(route, staged=False).tensors
+    staging = route.staging if stages_weights(route) else None
+    found = {}
+    for memory in dict.fromkeys([*places.values(), *([staging] if staging else [])]):
+        spans = tensor_spans(uses, memory=memory, memories=places)
+        if memory == staging:
+            spans += staged_spans([cost.staged for cost in costs])
+        found[memory] = most_alive(spans, plans)
+    return found
+
+
+def staged_spans(staged: Sequence[Staged | None]) -> list[Span]:
+    """Spans of the buffers of staged weights.
+
+    The first buffer is filled ahead where there was room; the one that the last slice lies in lives until
+    the operator ends, the other one not so long.
+    """
+    spans = []
+    for index, step in enumerate(staged):
+        if step is None or not step.chosen.any():
+            continue
+        slices = (step.bounds[:, 1:] > step.bounds[:, :-1]).sum(axis=1)
+        first, end = MOMENTS * index, MOMENTS * index + 1
+        last_part = np.where(step.double, (slices - 1) % 2, 0)
+        for part, size in enumerate(step.part_bytes):
+            held = np.where(step.chosen, round_up(size, 16), 0)
+            spans.append(Span(held, first, first))
+            if part == 0:
+                spans.append(Span(np.where(step.prefetched, held, 0), first - 1, first - 1))
+            spans.append(Span(np.where(last_part == part, held, 0), end, end))
+    return spans
+
+
+def _constant_bytes(engine: EthosU, layers: Sequence[Layer], costs: Sequence[Cost]) -> Counts:
+    """(P,) what is only read: weights and scales as sliced, and the tables of 16-bit look-ups."""
+    products = [cost.staged for cost in costs if cost.staged is not None]
+    total = sum((each.weight_bytes + each.scale_bytes for each in products), np.int64(0))
+    tables = 0
+    if isinstance(engine, EthosU85):
+        recurrent = any(layer.kind in ("lstm", "gru") for layer in layers)
+        tables = 2 * TABLE_BYTES if recurrent else 0
+    return np.asarray(total + tables)
