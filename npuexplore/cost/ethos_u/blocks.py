@@ -41,9 +41,10 @@ class Blocks:
     """Of the output block."""
     width: Counts
     depth: Counts
+    ifm_height: Counts
+    """Of the input block."""
     ifm_width: Counts
     ifm_depth: Counts
-    """Of the input block."""
     part_kernel: Flags
     """Whether the input block is a part-kernel one."""
 
@@ -259,6 +260,7 @@ def _single_position(
         height=height,
         width=width,
         depth=depth,
+        ifm_height=height,
         ifm_width=ifm_width,
         ifm_depth=ifm_depth,
         part_kernel=part_kernel,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.cost.ethos_u.blocks import Blocks, product_blocks
+from npuexplore.cost.ethos_u.search import searched_blocks
 from npuexplore.cost.ethos_u.streams import (
     BRICK_ELEMS,
     block_cycles,
@@ -47,6 +48,8 @@ class Products:
     brick_output: Flags | bool
     two_four: Flags
     """Whether the weights are in the 2:4 format."""
+    positions: int = 1
+    """Vectors that are multiplied by the same weights, along the width of the feature maps."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +97,23 @@ def product_cycles(
     bias_latency_cycles: int,
     blocks: Blocks | None = None,
 ) -> CommandCycles:
-    """Cycles of batch-1 products.
+    """Cycles of products at one position or several.
 
     bias_latency_cycles : read latency of the memory that weights and biases are read from or staged in
     """
     blocks = blocks or blocks_of(engine, products)
     filled = np.minimum(products.outputs, blocks.depth)
-    ublocks = ceil_div(filled, blocks.ublock_depth)
-    mac = _mac_cycles(engine, products, blocks, ublocks=ublocks)
+    across = np.minimum(products.positions, blocks.width)
+    ublock_width = _working_width(engine, products, blocks)
+    deep, wide = ceil_div(filled, blocks.ublock_depth), ceil_div(across, ublock_width)
+    mac = _mac_cycles(engine, products, blocks, deep=deep, wide=wide)
     bias = engine.bias_stream_bytes * filled * bias_latency_cycles / BIAS_STREAM_DIVISOR
-    output = np.ceil(products.output_cycles * filled)
+    output = np.ceil(products.output_cycles * across * filled)
     read, write = _first_and_last(
         engine, products, blocks, input_memory=input_memory, output_memory=output_memory
     )
-    count = ceil_div(products.outputs, blocks.ublock_depth) / ublocks
+    whole = ceil_div(products.outputs, blocks.ublock_depth) * ceil_div(products.positions, ublock_width)
+    count = whole / (deep * wide)
     return pipeline(
         mac=mac,
         output=output,
@@ -120,11 +126,20 @@ def product_cycles(
 
 
 def blocks_of(engine: EthosU, products: Products) -> Blocks:
-    """Block shapes of batch-1 products."""
-    return product_blocks(
+    """Block shapes of products."""
+    if products.positions == 1:
+        return product_blocks(
+            engine,
+            inputs=products.inputs,
+            outputs=products.outputs,
+            input_bytes=products.input_bytes,
+            two_four=products.two_four,
+        )
+    return searched_blocks(
         engine,
         inputs=products.inputs,
         outputs=products.outputs,
+        positions=products.positions,
         input_bytes=products.input_bytes,
         two_four=products.two_four,
     )
@@ -140,14 +155,22 @@ def product_bytes(
 ) -> tuple[Counts, Counts]:
     """(read, written) bytes of feature maps on the bus, wasted parts of bursts included."""
     blocks = blocks or blocks_of(engine, products)
+    across = np.minimum(products.positions, blocks.width)
     passes = ceil_div(products.outputs, np.minimum(products.outputs, blocks.depth))
+    passes = passes * ceil_div(products.positions, across) * np.minimum(products.positions, blocks.ifm_width)
     stored = np.where(products.brick_input, round_up(products.inputs, BRICK_ELEMS), products.inputs)
     written = np.where(products.brick_output, round_up(products.outputs, BRICK_ELEMS), products.outputs)
+    written = written * products.positions
     read_runs, write_runs = _runs(engine, products, blocks)
     return (
         burst_bytes(stored * passes * products.input_bytes, read_runs, burst=input_memory.burst_bytes),
         burst_bytes(written * products.output_bytes, write_runs, burst=output_memory.burst_bytes),
     )
+
+
+def weight_passes(products: Products, blocks: Blocks) -> Counts:
+    """How often the weights are read: once for every row of blocks along the positions."""
+    return np.asarray(ceil_div(products.positions, np.minimum(products.positions, blocks.width)))
 
 
 def pipeline(
@@ -199,24 +222,32 @@ def last_write_cycles(memory: MemoryRegion, moved_bytes: Counts, run_bytes: Coun
     )
 
 
-def _mac_cycles(engine: EthosU, products: Products, blocks: Blocks, *, ublocks: Counts) -> Counts:
-    """Cycles of the MAC array for one output block."""
+def _working_width(engine: EthosU, products: Products, blocks: Blocks) -> Counts:
+    """Width of the microblocks at work: one of two rows spreads along an even number of positions."""
+    if isinstance(engine, EthosU85) or products.positions % 2:
+        return blocks.ublock_width
+    return np.asarray(blocks.ublock_width * blocks.ublock_height)
+
+
+def _mac_cycles(engine: EthosU, products: Products, blocks: Blocks, *, deep: Counts, wide: Counts) -> Counts:
+    """Cycles of the MAC array for one output block, `deep` by `wide` microblocks."""
     depth = np.minimum(products.inputs, blocks.ifm_depth)
-    wide = products.input_bytes > 1
-    delay = np.where(wide, engine.block_delay_16bit_cycles, engine.block_delay_cycles)
+    sixteen = products.input_bytes > 1
+    delay = np.where(sixteen, engine.block_delay_16bit_cycles, engine.block_delay_cycles)
     every = isinstance(engine, EthosU55) and engine.delays_every_ublock_16bit
-    delay = np.where(ublocks == 1, delay, np.where(wide, delay * ublocks * every, 0))
+    repeated = np.where((deep > 1) & sixteen, delay * deep * every, 0)
+    delay = np.where((deep == 1) & (wide == 1), delay, repeated)
     passes = ceil_div(products.inputs, depth)
     floor = engine.decode_cycles_per_output * blocks.ublock_depth
     if isinstance(engine, EthosU85):
         floor = floor // engine.cores
         steps = ceil_div(depth, 8)
-        deep = np.maximum(floor, depth // 8) * ublocks * products.input_bytes
-        part = np.maximum(floor, 4) * ublocks * steps
-        cycles = np.where(blocks.part_kernel, part, deep)
+        whole = np.maximum(floor, depth // 8 * wide) * deep * products.input_bytes
+        part = np.maximum(floor, 4 * wide) * deep * steps
+        cycles = np.where(blocks.part_kernel, part, whole)
         cycles = np.where(products.two_four, cycles // 2, cycles)
         return np.asarray((cycles + delay * np.where(blocks.part_kernel, steps, 1)) * passes)
-    return np.asarray((floor * ublocks + delay) * passes // engine.cores)
+    return np.asarray((np.maximum(floor, 4 * wide) * deep + delay) * passes // engine.cores)
 
 
 def _runs(engine: EthosU, products: Products, blocks: Blocks) -> tuple[Counts, Counts]:
@@ -226,7 +257,7 @@ def _runs(engine: EthosU, products: Products, blocks: Blocks) -> tuple[Counts, C
         elem_bytes=products.input_bytes,
         block_depth=blocks.ifm_depth,
         block_width=blocks.ifm_width,
-        tensor_width=1,
+        tensor_width=products.positions,
         bricks=products.brick_input,
     )
     written = write_run_bytes(
@@ -234,7 +265,7 @@ def _runs(engine: EthosU, products: Products, blocks: Blocks) -> tuple[Counts, C
         elem_bytes=products.output_bytes,
         block_depth=blocks.depth,
         block_width=blocks.width,
-        tensor_width=1,
+        tensor_width=products.positions,
         bricks=products.brick_output,
         cores=side_by_side(engine),
     )
@@ -251,9 +282,9 @@ def _first_and_last(
 ) -> tuple[Counts, Counts]:
     """Cycles of the first input block's way in and the last output block's way out."""
     read_runs, write_runs = _runs(engine, products, blocks)
-    taken = np.minimum(products.inputs, blocks.ifm_depth) * products.input_bytes
-    given = np.minimum(products.outputs, blocks.depth) * products.output_bytes
+    taken = np.minimum(products.inputs, blocks.ifm_depth) * np.minimum(products.positions, blocks.ifm_width)
+    given = np.minimum(products.outputs, blocks.depth) * np.minimum(products.positions, blocks.width)
     return (
-        first_read_cycles(input_memory, taken, read_runs),
-        last_write_cycles(output_memory, given, write_runs),
+        first_read_cycles(input_memory, taken * products.input_bytes, read_runs),
+        last_write_cycles(output_memory, given * products.output_bytes, write_runs),
     )

@@ -48,6 +48,8 @@ class Sizes:
     activation_bytes: Counts
     """Of one element of its input, output and hidden state."""
     two_four: Flags
+    positions: int = 1
+    """Vectors that are multiplied by the same weights, of a 1x1 convolution."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def products_of(engine: EthosU, command: Command, sizes: Sizes) -> Products:
         brick_input=read.bricks,
         brick_output=written.bricks,
         two_four=sizes.two_four,
+        positions=sizes.positions,
     )
 
 
@@ -135,26 +138,33 @@ def scale_bytes(engine: EthosU, outputs: Counts, *, ublock_depth: Counts) -> Cou
 
 
 def weight_streams(
-    placement: Placement, *, encoded: Counts, scales: Counts, fast: Flags | None = None
+    placement: Placement,
+    *,
+    encoded: Counts,
+    scales: Counts,
+    fast: Flags | None = None,
+    passes: Counts | int = 1,
 ) -> list[Stream]:
     """Streams of a product's weights: read in place, or copied to the staging memory and read there.
 
-    fast : of the staged ones, which are in the fast format; None for none
+    fast : of the staged ones, which are in the fast format; None for none ; passes : how often a product
+    over positions reads them
     """
-    in_scales = Stream(placement.weights, "scale", scales)
+    in_scales = Stream(placement.weights, "scale", np.asarray(scales * passes))
+    again = np.asarray(encoded * passes)
     if placement.staging is None:
-        return [Stream(placement.weights, "weight", encoded), in_scales]
+        return [Stream(placement.weights, "weight", again), in_scales]
     staged = [
         Stream(placement.weights, "mem2mem", encoded),
         Stream(placement.staging, "write", encoded),
         in_scales,
     ]
     if fast is None:
-        return [*staged, Stream(placement.staging, "weight", encoded)]
+        return [*staged, Stream(placement.staging, "weight", again)]
     return [
         *staged,
-        Stream(placement.staging, "weight", np.where(fast, 0, encoded)),
-        Stream(placement.staging, "fast_weight", np.where(fast, encoded, 0)),
+        Stream(placement.staging, "weight", np.where(fast, 0, again)),
+        Stream(placement.staging, "fast_weight", np.where(fast, again, 0)),
     ]
 
 
