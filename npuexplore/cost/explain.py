@@ -61,11 +61,12 @@ def explain(result: Estimate, index: int) -> Explanation:
     """Everything that explains plan `index` of an estimate."""
     part = part_of(result.profile, result.network, memory_mode=result.memory_mode)
     shapes = plan_shapes(part.tables, result.plans.take(slice(index, index + 1)))
+    network_cycles = int(result.layers.cycles[index, 1:].sum())
     power_mw = None if result.average_power_mw is None else float(result.average_power_mw[index])
     return Explanation(
         waterfall=waterfall(part, shapes),
         arena=arena(part, shapes),
-        sensitivities=tuple(sensitivities(part, shapes)),
+        sensitivities=tuple(sensitivities(part, shapes, network_cycles=network_cycles)),
         battery_hours=all_battery_hours(power_mw),
     )
 

@@ -92,9 +92,11 @@ ENGINE_KNOBS = (
 )
 
 
-def sensitivities(part: Part, shapes: PlanShapes) -> list[Sensitivity]:
-    """Every knob at twice and half, greatest effect first; of the first plan of `shapes`."""
-    network_cycles = _network_cycles(part, shapes)
+def sensitivities(part: Part, shapes: PlanShapes, *, network_cycles: int) -> list[Sensitivity]:
+    """Every knob at twice and half, greatest effect first; of the first plan of `shapes`.
+
+    network_cycles : of that plan on the part as it is, the front end left out
+    """
     base_cycles = part.front_end.engine_cycles + network_cycles
     found = []
     for knob in _knobs(part):
@@ -103,9 +105,9 @@ def sensitivities(part: Part, shapes: PlanShapes) -> list[Sensitivity]:
             if profile is None:
                 continue
             other = part_of(profile, part.network, memory_mode=part.memory_mode)
-            same = knob.sections == {"front_end"}
-            cycles = other.front_end.engine_cycles
-            cycles += network_cycles if same else _network_cycles(other, shapes)
+            cycles = other.front_end.engine_cycles + (
+                network_cycles if knob.sections == {"front_end"} else _network_cycles(other, shapes)
+            )
             found.append(
                 Sensitivity(
                     change=f"{word} the {knob.name}",
