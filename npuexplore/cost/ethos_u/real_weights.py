@@ -12,12 +12,12 @@ from npuexplore.compression.mlw.order import MlwStream, streams
 from npuexplore.compression.mlw.palette import section_of
 from npuexplore.compression.mlw.size import SECTION_WEIGHTS, encoded_bytes
 from npuexplore.cost.ethos_u.blocks import Blocks
-from npuexplore.cost.ethos_u.buffering import SliceBytes
 from npuexplore.cost.ethos_u.commands import blocks_of
 from npuexplore.cost.ethos_u.formats import FAST, TWO_FOUR, Candidates, Coded
 from npuexplore.cost.ethos_u.lowering import Command
 from npuexplore.cost.ethos_u.pricing import Sizes, products_of
 from npuexplore.cost.ethos_u.schedule import Layer, Stored
+from npuexplore.cost.ethos_u.slices import SliceBytes
 from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
 from npuexplore.units import round_up
 

@@ -13,26 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.cost.ethos_u.arena import (
-    MOMENTS,
-    Flow,
-    Span,
-    Use,
-    layer_flow,
-    most_alive,
-    named_flow,
-    tensor_spans,
-)
+from npuexplore.cost.ethos_u.arena import Flow, Use, layer_flow, named_flow
 from npuexplore.cost.ethos_u.blocks import Blocks
-from npuexplore.cost.ethos_u.buffering import (
-    LARGEST_BUFFER_BYTES,
-    Before,
-    Reader,
-    SliceBytes,
-    Staged,
-    Work,
-    decide,
-)
+from npuexplore.cost.ethos_u.buffering import LARGEST_BUFFER_BYTES, Before, Staged, decide
 from npuexplore.cost.ethos_u.commands import blocks_of
 from npuexplore.cost.ethos_u.formats import FAST, TWO_FOUR, Candidates, choose_format
 from npuexplore.cost.ethos_u.lowering import (
@@ -49,17 +32,20 @@ from npuexplore.cost.ethos_u.placement import (
     with_operands_at_home,
 )
 from npuexplore.cost.ethos_u.pricing import Placement, Priced, Sizes, price, products_of
+from npuexplore.cost.ethos_u.resident import alive_bytes, constant_bytes
+from npuexplore.cost.ethos_u.slices import Reader, SliceBytes, Work
 from npuexplore.cost.ethos_u.staging import transfer_cycles
 from npuexplore.cost.ethos_u.streams import Stream, access_cycles, channel_rate, whole_quotient
 from npuexplore.cost.traffic import Route
-from npuexplore.hardware.ethos_u import EthosU, EthosU85
-from npuexplore.units import round_up
+from npuexplore.hardware.ethos_u import EthosU
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 NETWORK = Tensor(wide=False, bricks=False, place="network")
 BETWEEN = Tensor(wide=False, bricks=True, place="scratch")
+AHEAD_STEPS = 2
+"""Steps of a recurrent layer that need nothing of the layer before: its state in, the first product of it."""
 TABLE_BYTES_PER_CYCLE = 1
 """The compiler writes tables of look-ups at this rate."""
 
@@ -126,8 +112,8 @@ def network_steps(engine: EthosU, layers: Sequence[Layer], route: Route) -> list
     """The commands of all layers in the order in which they run."""
     listed = [_layer_steps(engine, layers, route, index) for index in range(len(layers))]
     ahead = [index for index, layer in enumerate(layers) if layer.kind in ("lstm", "gru")]
-    first = [step for index in reversed(ahead) for step in listed[index][:MOMENTS]]
-    rest = [steps[MOMENTS:] if index in ahead else steps for index, steps in enumerate(listed)]
+    first = [step for index in reversed(ahead) for step in listed[index][:AHEAD_STEPS]]
+    rest = [steps[AHEAD_STEPS:] if index in ahead else steps for index, steps in enumerate(listed)]
     return [*first, *(step for steps in rest for step in steps)]
 
 
@@ -143,7 +129,7 @@ def _layer_steps(engine: EthosU, layers: Sequence[Layer], route: Route, index: i
     if index == 0 and route.network_io != route.activations:
         commands = with_operands_at_home(commands)
     source, target = f"edge {index}", f"edge {index + 1}"
-    flows = layer_flow(layer.kind, chains=isinstance(engine, EthosU85))
+    flows = layer_flow(layer.kind, chains=any(command.chained for command in commands))
     return [
         Step(index, command, named_flow(flow, layer=str(index), source=source, target=target), source)
         for command, flow in zip(commands, flows, strict=True)
@@ -160,11 +146,16 @@ def schedule(engine: EthosU, route: Route, layers: Sequence[Layer], storage: Sto
     for plan in planned:
         costs.append(_cost(engine, route, layers[plan.step.layer].sizes, plan, before))
         before = plan.after
+    staged = [cost.staged for cost in costs]
     return Schedule(
         costs=tuple(costs),
-        alive_bytes=_alive(route, layers, costs),
-        constant_bytes=_constant_bytes(engine, layers, costs),
+        alive_bytes=alive_bytes(route, [_use(layers, cost.step) for cost in costs], staged),
+        constant_bytes=constant_bytes(engine, [layer.kind for layer in layers], staged),
     )
+
+
+def _use(layers: Sequence[Layer], step: Step) -> Use:
+    return Use(step.command, step.flow, step.source, layers[step.layer].sizes)
 
 
 @dataclass(frozen=True)
@@ -354,54 +345,3 @@ def _table_cycles(engine: EthosU, route: Route) -> int:
     rate = channel_rate(engine, memory, "mem2mem")
     read = int(whole_quotient(np.array(TABLE_BYTES), rate)) + memory.read_latency_cycles
     return max(read, TABLE_BYTES // TABLE_BYTES_PER_CYCLE)
-
-
-def _alive(route: Route, layers: Sequence[Layer], costs: Sequence[Cost]) -> dict[str, Counts]:
-    """(P,) greatest sum of tensors and staged weights in each memory that holds tensors."""
-    plans = np.shape(layers[0].sizes.units)[0]
-    uses = [
-        Use(cost.step.command, cost.step.flow, cost.step.source, layers[cost.step.layer].sizes)
-        for cost in costs
-    ]
-    places = final_placement(route, staged=False).tensors
-    staging = route.staging if stages_weights(route) else None
-    found = {}
-    for memory in dict.fromkeys([*places.values(), *([staging] if staging else [])]):
-        spans = tensor_spans(uses, memory=memory, memories=places)
-        if memory == staging:
-            spans += staged_spans([cost.staged for cost in costs])
-        found[memory] = most_alive(spans, plans)
-    return found
-
-
-def staged_spans(staged: Sequence[Staged | None]) -> list[Span]:
-    """Spans of the buffers of staged weights.
-
-    The first buffer is filled ahead where there was room; the one that the last slice lies in lives until
-    the operator ends, the other one not so long.
-    """
-    spans = []
-    for index, step in enumerate(staged):
-        if step is None or not step.chosen.any():
-            continue
-        slices = (step.bounds[:, 1:] > step.bounds[:, :-1]).sum(axis=1)
-        first, end = MOMENTS * index, MOMENTS * index + 1
-        last_part = np.where(step.double, (slices - 1) % 2, 0)
-        for part, size in enumerate(step.part_bytes):
-            held = np.where(step.chosen, round_up(size, 16), 0)
-            spans.append(Span(held, first, first))
-            if part == 0:
-                spans.append(Span(np.where(step.prefetched, held, 0), first - 1, first - 1))
-            spans.append(Span(np.where(last_part == part, held, 0), end, end))
-    return spans
-
-
-def _constant_bytes(engine: EthosU, layers: Sequence[Layer], costs: Sequence[Cost]) -> Counts:
-    """(P,) what is only read: weights and scales as sliced, and the tables of 16-bit look-ups."""
-    products = [cost.staged for cost in costs if cost.staged is not None]
-    total = sum((each.weight_bytes + each.scale_bytes for each in products), np.int64(0))
-    tables = 0
-    if isinstance(engine, EthosU85):
-        recurrent = any(layer.kind in ("lstm", "gru") for layer in layers)
-        tables = 2 * TABLE_BYTES if recurrent else 0
-    return np.asarray(total + tables)
