@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 
 settings.register_profile("npuexplore", deadline=None, derandomize=True)
 settings.load_profile("npuexplore")
+
+os.environ.pop("NPUEXPLORE_PROFILES", None)
+os.environ["XDG_CONFIG_HOME"] = os.devnull  # no profiles of whoever runs the tests
 
 pytest_plugins = ["cli_fixtures"]
 

@@ -86,15 +86,15 @@ class _Search:
     read: int = 0
 
     def meant_by(self, name: str, asking: Path) -> Path:
-        """The file of an entry of `based_on` of the file `asking`, which never means itself by a name.
+        """The file of an entry of `based_on` of the file `asking`.
 
-        Raises ValueError with the end of a sentence.
+        By its own name a file means the one that it hides. Raises ValueError with the end of a sentence.
         """
         keys = [key for key in self.files if name in (key, key.split("/", 1)[1])]
-        others = {key: [path for path in self.files[key] if not _same(path, asking)] for key in keys}
-        meant = [key for key in keys if others[key]]
+        hidden = {key: _after(asking, self.files[key]) for key in keys}
+        meant = [key for key in keys if hidden[key]]
         if len(meant) == 1:
-            return others[meant[0]][0]
+            return hidden[meant[0]][0]
         if meant:
             raise ValueError(f"got {name!r}, which means {' and '.join(meant)}; write one of those")
         if keys:
@@ -139,6 +139,12 @@ def _base(
     except BadInput as error:
         _refuse(place, f"{key}: {error}")
     return without(_on_its_bases(piece, base, search, (*way, base)), OF_THE_FILE_ALONE)
+
+
+def _after(asking: Path, paths: Sequence[Path]) -> Sequence[Path]:
+    """The files of a name that come after `asking`; all of them where it is none of them."""
+    place = next((index for index, path in enumerate(paths) if _same(path, asking)), -1)
+    return paths[place + 1 :]
 
 
 def _same(one: Path, other: Path) -> bool:
