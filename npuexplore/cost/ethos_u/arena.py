@@ -55,12 +55,14 @@ class Use:
     sizes: Sizes
 
 
-def layer_flow(kind: str, *, chains: bool) -> tuple[Flow, ...]:
+def layer_flow(kind: str, *, chains: bool, commands: int = 1) -> tuple[Flow, ...]:
     """Tensors of a layer's commands, in the order of `layer_commands`; `x` comes in, `y` goes out."""
     if kind == "lstm":
         return _lstm_flow(chains=chains)
     if kind == "gru":
         return _gru_flow(chains=chains)
+    if commands == 2:
+        return Flow(("x",), "product"), Flow(("product",), "y")
     return (Flow(("x",), "y"),)
 
 

@@ -57,13 +57,21 @@ TABLE_BYTES = 2_048
 
 
 def layer_commands(
-    engine: EthosU, kind: str, *, source: Tensor, target: Tensor, fused: Fused
+    engine: EthosU, kind: str, *, source: Tensor, target: Tensor, fused: Fused, wide: bool = False
 ) -> tuple[Command, ...]:
-    """The list that a layer of a kind becomes; `fused` is the activation of one that is not recurrent."""
+    """The list that a layer of a kind becomes.
+
+    fused : activation of one that is not recurrent ; wide : whether activations have 16 bits, whose
+    look-ups need a command of their own
+    """
     if kind == "lstm":
         return lstm_commands(engine, source=source, target=target)
     if kind == "gru":
         return gru_commands(engine, source=source, target=target)
+    if wide and fused == "lut":
+        chains = isinstance(engine, EthosU85)
+        look_up = Command("activation", (VALUE,), target, loads_table=chains)
+        return Command("product", (source,), VALUE), look_up
     return (Command("product", (source,), target, fused=fused),)
 
 

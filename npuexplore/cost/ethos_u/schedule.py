@@ -118,18 +118,27 @@ def network_steps(engine: EthosU, layers: Sequence[Layer], route: Route) -> list
 
 
 def _layer_steps(engine: EthosU, layers: Sequence[Layer], route: Route, index: int) -> list[Step]:
-    layer, last = layers[index], len(layers) - 1
+    first, last = index == 0, index == len(layers) - 1
+    return layer_steps(engine, route, layers[index], index=index, first=first, last=last)
+
+
+def layer_steps(
+    engine: EthosU, route: Route, layer: Layer, *, index: int, first: bool, last: bool
+) -> list[Step]:
+    """The commands of one layer; first, last : whether it takes and gives the network's own tensors."""
     commands = layer_commands(
         engine,
         layer.kind,
-        source=NETWORK if index == 0 else BETWEEN,
-        target=NETWORK if index == last else BETWEEN,
+        source=NETWORK if first else BETWEEN,
+        target=NETWORK if last else BETWEEN,
         fused=layer.fused,
+        wide=bool(np.all(layer.sizes.activation_bytes > 1)),
     )
-    if index == 0 and route.network_io != route.activations:
+    if first and route.network_io != route.activations:
         commands = with_operands_at_home(commands)
     source, target = f"edge {index}", f"edge {index + 1}"
-    flows = layer_flow(layer.kind, chains=any(command.chained for command in commands))
+    chains = any(command.chained for command in commands)
+    flows = layer_flow(layer.kind, chains=chains, commands=len(commands))
     return [
         Step(index, command, named_flow(flow, layer=str(index), source=source, target=target), source)
         for command, flow in zip(commands, flows, strict=True)
@@ -139,10 +148,21 @@ def _layer_steps(engine: EthosU, layers: Sequence[Layer], route: Route, index: i
 
 def schedule(engine: EthosU, route: Route, layers: Sequence[Layer], storage: Storage) -> Schedule:
     """Costs of every step of P plans of a network."""
-    steps = network_steps(engine, layers, route)
-    planned = _plan(engine, route, layers, steps, storage)
+    return schedule_steps(engine, route, layers, network_steps(engine, layers, route), storage)
+
+
+def schedule_steps(
+    engine: EthosU,
+    route: Route,
+    layers: Sequence[Layer],
+    steps: Sequence[Step],
+    storage: Storage,
+    *,
+    before: Before | None = None,
+) -> Schedule:
+    """Costs of the given steps; `before` is what runs before the first of them."""
+    planned = _plan(engine, route, layers, steps, storage, before=before)
     costs: list[Cost] = []
-    before: Before | None = None
     for plan in planned:
         costs.append(_cost(engine, route, layers[plan.step.layer].sizes, plan, before))
         before = plan.after
@@ -171,14 +191,19 @@ class _Plan:
 
 
 def _plan(
-    engine: EthosU, route: Route, layers: Sequence[Layer], steps: Sequence[Step], storage: Storage
+    engine: EthosU,
+    route: Route,
+    layers: Sequence[Layer],
+    steps: Sequence[Step],
+    storage: Storage,
+    *,
+    before: Before | None,
 ) -> list[_Plan]:
     """Formats, slices and slack of every step."""
     home = planned_placement(route)
     reader = _reader(engine, route)
     plans: list[_Plan] = []
     producers: dict[str, str] = {}
-    before: Before | None = None
     for step in steps:
         sizes = layers[step.layer].sizes
         if step.command.kind == "product":
