@@ -17,13 +17,15 @@ Engine = Annotated[EthosU55 | EthosU85 | MicroNpu | CortexM, Field(discriminator
 def block_granules(engine: Engine) -> list[tuple[int, int]]:
     """Blocks [outputs, inputs] that suit an engine: what it skips, has a kernel for, or streams together.
 
-    An Ethos-U skips nothing; its microblock is the unit of its weight stream.
+    An Ethos-U skips nothing; its microblock is the unit of its weight stream. A microNPU without blocks of
+    its own has the tile of its MAC array.
     """
     if isinstance(engine, CortexM):
         kernels = [kernel.block for kernel in engine.kernels.sparse if kernel.block != (1, 1)]
         return list(dict.fromkeys(kernels))
     if isinstance(engine, MicroNpu):
-        return [engine.granule]
+        tile = (min(engine.outputs_per_cycle, 256), min(engine.inputs_per_cycle, 256))
+        return [block for block in (engine.granule, tile) if block != (1, 1)][:1]
     return [(engine.microblocks[0].depth, engine.ifm_ublock_depth_elems)]
 
 

@@ -15,6 +15,7 @@ from npuexplore.compression.shapes import plan_shapes
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.layers import engine_costs
+from npuexplore.cost.micronpu import waterfall
 from npuexplore.cost.part import part_of
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.micronpu import MicroNpu
@@ -50,6 +51,7 @@ MAC_ROWS = [
     ({**ZERO_SKIP, "lanes": "shared"}, SINGLE, 4, "512 weights left, 128 a cycle"),
     (ZERO_SKIP, {"structure": "block", "sparsity_frac": 0.75, "block": (8, 16)}, 4,
      "8 outputs alike, no lane fuller than another: 16 weights left in a row, 1 cycle, 4 turns"),
+    (ZERO_SKIP, TWO_FOUR, 8, "32 left in every row, no lane fuller: 2 cycles, 4 turns"),
     (SKIP_TWO_FOUR, TWO_FOUR, 8, "32/8 * 32/16"),
     (SKIP_TWO_FOUR, SINGLE, 16, "single zeros are multiplied"),
     ({"sparsity_mode": "compress_only", "formats": ["bitmap"]}, SINGLE, 16, "zeros are multiplied"),
@@ -200,3 +202,32 @@ def test_an_estimate_says_what_falls_back_and_to_what() -> None:
     sentences = estimate(profile, network_of(lstm, bands=16), CompressionPlan()).assumptions
 
     assert any("the engine does not run lstm layers: the Cortex-M4 does" in each for each in sentences)
+
+
+WATERFALL_ROWS = [
+    # engine, flash bytes per cycle, plan, parts that are not nothing, hand
+    ({"decoded_bytes_per_cycle": 16.0, "cycles_per_index": 0.5}, 4096.0, BLOCKS,
+     {"useful_macs": 4, "index": 16, "decode": 28, "overhead": 132}, "decoder: 16 to look, 32 to hand out"),
+    ({"cycles_per_index": 0.5}, 1.0, BLOCKS,
+     {"useful_macs": 4, "index": 13, "memory_stall": 511, "overhead": 132},
+     "decoder: 16 to look and 1 to hand out, 4 of them beside the array; 528 bytes to read"),
+    ({"cycles_per_index": 0.125, "mac_passes_16bit_activations": 4}, 1.0, {**BLOCKS, "activation_bits": 16},
+     {"useful_macs": 16, "memory_stall": 512, "overhead": 132}, "the array hides 4 + 1 of the decoder"),
+    ({"outputs_per_cycle": 5}, 4096.0, DENSE, {"useful_macs": 26, "padding": 2, "overhead": 132},
+     "2048 / 80, rounded, of 28"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "rate", "plan", "expected", "hand"), WATERFALL_ROWS)
+def test_cycles_go_where_worked_out_by_hand(
+    engine: dict[str, Any], rate: float, plan: dict[str, Any], expected: dict[str, int], hand: str
+) -> None:
+    profile, network = part_with(**engine), dense_case(64, 32)
+    flash = profile.memories["flash"].model_copy(update={"bytes_per_cycle": rate})
+    profile = profile.model_copy(update={"memories": {**profile.memories, "flash": flash}})
+    part = part_of(profile, network)
+    shapes = plan_shapes(part.tables, batch_plans([first_layer_plan(**plan)], network))
+
+    parts = waterfall(profile.engine, part.route, part.tables, shapes)
+
+    assert {name: int(cycles[0, 0]) for name, cycles in parts.items() if cycles[0, 0]} == expected, hand
