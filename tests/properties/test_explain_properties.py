@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 from drawn_cases import cases
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -68,6 +68,7 @@ def _state_bytes(network: Network, plan: CompressionPlan) -> dict[str, int]:
     return dict.fromkeys((layer.name for layer in network.layers), total)
 
 
+@settings(max_examples=20)
 @given(cases())
 def test_a_faster_part_is_never_slower_and_a_slower_one_never_faster(case: Case) -> None:
     result = estimate(*case)
