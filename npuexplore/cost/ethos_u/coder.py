@@ -1,71 +1,131 @@
-"""Expected bytes of encoded weights, for plans whose weights are not known yet."""
+"""How an Ethos-U stores weights: the order of its streams, and expected bytes where weights are not known."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.mlw import MlwStream
+from npuexplore.compression.mlw import ExpectedSizes, MlwStream, expected_sizes
+from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
-from npuexplore.units import round_up
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
-ENCODED_ALIGNMENT_BYTES = 16
-PART_KERNEL_STEPS = {False: 2, True: 4}
-"""Kernel elements that a single one is padded to in part-kernel blocks; in the 2:4 format."""
-IFM_BLOCK_ELEMS = 32
-ZEROS_FRAC = (0.0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
-CURVES = {
-    8: (0.893, 0.879, 0.739, 0.563, 0.476, 0.374, 0.267, 0.208, 0.147, 0.081, 0.042, 0.029),
-    4: (0.428, 0.411, 0.375, 0.292, 0.250, 0.203, 0.149, 0.119, 0.085, 0.051, 0.030, 0.023),
-}
-"""Bytes per weight over the share of zeros; ethos-u-vela 5.2.0, a 256x256 Gaussian matrix on a U55-128."""
-DENSE_BYTES = {8: 0.893, 6: 0.698, 4: 0.428, 3: 0.314, 2: 0.165}
-"""Bytes per dense weight of coarser grids; the same source."""
-GRID_ZEROS_FRAC = {8: 0.012, 6: 0.05, 4: 0.169, 3: 0.3, 2: 0.52}
-"""Zeros that the integer grid alone gives a Gaussian matrix."""
+SIDE_BY_SIDE = 8
+"""Inputs beside each other in a stream; twice as many in the 2:4 format."""
+PART_KERNEL_STEPS_55 = {1: 4, 2: 2}
+"""Kernel elements that a single one is padded to in part-kernel blocks of a U55 or U65, by bytes of an input."""
+PART_KERNEL_STEPS_85 = 5
+"""The same on a U85; twice as many for 16-bit inputs and in the 2:4 format."""
 
 
-def encoded_bytes(
-    engine: EthosU, *, rows: Counts, columns: Counts, kept: Floats, weight_bits: Counts
-) -> Counts:
-    """(P, M) expected encoded bytes of one gate's matrix, on whole 16 bytes.
+@dataclass(frozen=True)
+class PlannedWeights:
+    """What plans say of the weights of matrices; arrays that broadcast with each other."""
 
-    kept : (P, M) non-zero weights. The matrix is padded with zeros to whole microblocks and input blocks;
-    bytes per weight are interpolated over the share of zeros, blocks of zeros encoding no better than
-    single ones.
+    zeros_frac: Floats
+    """Share of zero blocks."""
+    weight_bits: Counts
+    block_rows: Counts
+    block_columns: Counts
+    two_four: Flags
+    """Whether two of each aligned four inputs are zero."""
+
+
+def planned_sizes(
+    engine: EthosU,
+    weights: PlannedWeights,
+    *,
+    inputs: Counts,
+    outputs: Counts,
+    input_bytes: Counts,
+    blocks: Blocks | None = None,
+    two_four_format: bool = False,
+) -> ExpectedSizes:
+    """Expected sizes of matrices of `outputs` by `inputs`; all arrays broadcast.
+
+    blocks : of the products; an Ethos-U85 needs them, a U55 or U65 only for part-kernel blocks
     """
-    padded = round_up(rows, engine.microblocks[0].depth) * round_up(columns, IFM_BLOCK_ELEMS)
-    zeros_frac = 1.0 - kept / padded
-    size = np.zeros(zeros_frac.shape, order="F")
-    for bits, dense in DENSE_BYTES.items():
-        chosen = weight_bits == bits
-        if chosen.any():
-            base = 8 if bits > 4 else 4
-            curve = np.array(CURVES[base]) * (dense / DENSE_BYTES[base])
-            size = np.where(chosen, np.interp(zeros_frac, ZEROS_FRAC, curve), size)
-    return np.asarray(round_up(np.rint(padded * size).astype(np.int64), ENCODED_ALIGNMENT_BYTES))
+    shape = np.broadcast_shapes(np.shape(inputs), np.shape(outputs), np.shape(weights.zeros_frac))
+    part = np.broadcast_to(False if blocks is None else blocks.part_kernel, shape)
+    depth = np.broadcast_to(engine.microblocks[0].depth if blocks is None else blocks.ublock_depth, shape)
+    ifm = np.broadcast_to(0 if blocks is None else blocks.ifm_depth, shape)
+    given: dict[str, Any] = {
+        "rows": outputs,
+        "columns": inputs,
+        "ifm_block_elems": _ifm_block(engine, ifm, part, input_bytes, two_four=two_four_format),
+        "kernel_steps": _kernel_steps(engine, part, input_bytes, two_four=two_four_format),
+        **vars(weights),
+    }
+    if depth.size == 0 or (depth == depth.flat[0]).all():
+        return expected_sizes(stream=_order(engine, int(depth.flat[0]) if depth.size else 0), **given)
+    return _by_depth(engine, depth, {name: np.broadcast_to(one, shape) for name, one in given.items()})
 
 
 def stream_order(
-    engine: EthosU, *, ublock_depth: int, ifm_depth: int, part_kernel: bool, two_four: bool
+    engine: EthosU,
+    *,
+    ublock_depth: int,
+    ifm_depth: int,
+    part_kernel: bool,
+    two_four: bool,
+    input_bytes: int = 1,
 ) -> MlwStream:
     """The order in which a part meets the weights of a product, for sizes of real tensors."""
-    if isinstance(engine, EthosU85):
-        return MlwStream(
-            generation="alternating",
-            ofm_ublock_elems=ublock_depth,
-            ifm_block_elems=ifm_depth,
-            ifm_ublock_elems=engine.ifm_ublock_depth_elems * (2 if two_four else 1),
-            cores=engine.cores,
-            kernel_steps=PART_KERNEL_STEPS[two_four] if part_kernel else 1,
-        )
-    assert isinstance(engine, EthosU55)
+    part, width = np.array(part_kernel), np.array(input_bytes)
+    order = _order(engine, ublock_depth)
     return MlwStream(
-        generation="depth_first",
+        generation=order.generation,
+        ofm_ublock_elems=order.ofm_ublock_elems,
+        ifm_block_elems=int(_ifm_block(engine, np.array(ifm_depth), part, width, two_four=two_four)),
+        ifm_ublock_elems=SIDE_BY_SIDE * (2 if two_four else 1),
+        cores=order.cores,
+        kernel_steps=int(_kernel_steps(engine, part, width, two_four=two_four)),
+    )
+
+
+def _order(engine: EthosU, ublock_depth: int) -> MlwStream:
+    return MlwStream(
+        generation="alternating" if isinstance(engine, EthosU85) else "depth_first",
         ofm_ublock_elems=ublock_depth,
-        ifm_block_elems=engine.ifm_block_8bit_elems,
+        ifm_block_elems=SIDE_BY_SIDE,
         cores=engine.cores,
     )
+
+
+def _ifm_block(
+    engine: EthosU, ifm_depth: Counts, part_kernel: Flags, input_bytes: Counts, *, two_four: bool
+) -> Counts:
+    """Inputs that a stream holds together; it is padded to whole ones."""
+    if isinstance(engine, EthosU85):
+        deep = part_kernel & (input_bytes == 2) & (not two_four)
+        return np.asarray(np.where(deep, SIDE_BY_SIDE, ifm_depth))
+    assert isinstance(engine, EthosU55)
+    whole = np.where(input_bytes == 2, engine.ifm_block_16bit_elems, engine.ifm_block_8bit_elems)
+    return np.asarray(np.where(part_kernel, SIDE_BY_SIDE, whole))
+
+
+def _kernel_steps(engine: EthosU, part_kernel: Flags, input_bytes: Counts, *, two_four: bool) -> Counts:
+    if isinstance(engine, EthosU85):
+        steps = np.where((input_bytes == 2) | two_four, 2 * PART_KERNEL_STEPS_85, PART_KERNEL_STEPS_85)
+    else:
+        steps = np.where(input_bytes == 2, PART_KERNEL_STEPS_55[2], PART_KERNEL_STEPS_55[1])
+    return np.asarray(np.where(part_kernel, steps, 1))
+
+
+def _by_depth(engine: EthosU, depth: Counts, given: dict[str, Any]) -> ExpectedSizes:
+    """Sizes where microblocks differ between plans."""
+    found: dict[str, Any] = {}
+    for value in np.unique(depth):
+        chosen = depth == value
+        sizes = expected_sizes(
+            stream=_order(engine, int(value)), **{name: one[chosen] for name, one in given.items()}
+        )
+        for name, one in vars(sizes).items():
+            found.setdefault(name, np.zeros(depth.shape))[chosen] = one
+    return ExpectedSizes(**found)
