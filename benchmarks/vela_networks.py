@@ -93,11 +93,13 @@ def tflite_bytes(network: Network, weights: Weights, *, activations: bool = True
     recurrent = any(isinstance(layer, LstmLayer) for layer in network.layers)
     shape = (1, 1, network.bands) if recurrent else (1, network.bands)
     flow = first = graph.tensor("input", shape, "INT8", scale=ACTIVATION_SCALE)
-    for layer, inputs in zip(network.layers, input_features(network), strict=True):
+    sequences = [isinstance(layer, LstmLayer) for layer in network.layers]
+    for index, (layer, inputs) in enumerate(zip(network.layers, input_features(network), strict=True)):
         if isinstance(layer, LstmLayer):
             flow = _add_lstm(graph, layer, inputs, flow, weights)
         elif isinstance(layer, DenseLayer):
-            flow = _add_dense(graph, layer, inputs, flow, weights, activations=activations)
+            shape = (1, 1, layer.output_features) if any(sequences[index:]) else (1, layer.output_features)
+            flow = _add_dense(graph, layer, flow, weights, shape=shape, activations=activations)
         else:
             raise UsageError(
                 f"network {network.name}: layer {layer.name}: got kind {layer.kind}; TFLite and Vela know "
@@ -107,19 +109,34 @@ def tflite_bytes(network: Network, weights: Weights, *, activations: bool = True
 
 
 def _add_dense(
-    graph: _Graph, layer: DenseLayer, inputs: int, flow: int, weights: Weights, *, activations: bool
+    graph: _Graph,
+    layer: DenseLayer,
+    flow: int,
+    weights: Weights,
+    *,
+    shape: tuple[int, ...],
+    activations: bool,
 ) -> int:
     rows = layer.output_features
     matrix = graph.tensor(
-        f"{layer.name}_w", (rows, inputs), "INT8", scale=WEIGHT_SCALE, data=weights[f"{layer.name}.w"]
+        f"{layer.name}_w",
+        weights[f"{layer.name}.w"].shape,
+        "INT8",
+        scale=WEIGHT_SCALE,
+        data=weights[f"{layer.name}.w"],
     )
     bias = _bias(graph, layer.name, rows)
     kind = layer.activation if activations else "none"
-    shape = (1, rows)
     out = graph.tensor(layer.name, shape, "INT8", scale=ACTIVATION_SCALE)
     fused = "RELU" if kind == "relu" else "NONE"
     graph.operators.append(
-        {"code": "FULLY_CONNECTED", "inputs": [flow, matrix, bias], "outputs": [out], "fused": fused}
+        {
+            "code": "FULLY_CONNECTED",
+            "inputs": [flow, matrix, bias],
+            "outputs": [out],
+            "fused": fused,
+            "keep": len(shape) > 2,
+        }
     )
     if kind not in ("sigmoid", "tanh"):
         return out
@@ -264,7 +281,7 @@ def _operator(builder: Any, schema: Mapping[str, Any], op: Mapping[str, Any], in
     kinds = schema["BuiltinOptions"].BuiltinOptions
     functions = schema["ActivationFunctionType"].ActivationFunctionType
     if op["code"] == "FULLY_CONNECTED":
-        options = {"FusedActivationFunction": getattr(functions, op["fused"])}
+        options = {"FusedActivationFunction": getattr(functions, op["fused"]), "KeepNumDims": op["keep"]}
         fields["BuiltinOptionsType"] = kinds.FullyConnectedOptions
         table = schema["FullyConnectedOptions"]
         fields["BuiltinOptions"] = _table(builder, table, "FullyConnectedOptions", options)
