@@ -10,6 +10,7 @@ from npuexplore.compression import encoding
 from npuexplore.compression.plan import LayerPlan
 from npuexplore.cost.cortex_m import format_name
 from npuexplore.cost.ethos_u import GRID_ZEROS_FRAC, encoded_bytes
+from npuexplore.cost.micronpu.storage import PLACE_BITS, two_four_slots
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM, SparseKernel
 from npuexplore.hardware.ethos_u import EthosU
@@ -78,6 +79,11 @@ def _micronpu_sizes(
         )
     if "block_bitmap" in engine.formats:
         yield "block_bitmap", sum(_bytes(_block_map_bits(engine, piece, bits)) for piece in pieces)
+    if "block_index" in engine.formats:
+        yield "block_index", sum(_bytes(_block_index_bits(engine, piece, bits)) for piece in pieces)
+    if "two_four" in engine.formats and all(_is_two_four(piece) for piece in pieces):
+        slots = [piece.shape[0] * two_four_slots(piece.shape[1]) for piece in pieces]
+        yield "two_four", sum(_bytes(count * (bits + PLACE_BITS)) for count in slots)
 
 
 def _block_map_bits(engine: MicroNpu, weights: IntArray, bits: int) -> IntArray:
@@ -90,6 +96,19 @@ def _block_map_bits(engine: MicroNpu, weights: IntArray, bits: int) -> IntArray:
         bits=bits,
         map_bits=engine.map_bits_per_granule,
     )
+
+
+def _block_index_bits(engine: MicroNpu, weights: IntArray, bits: int) -> IntArray:
+    stored = encoding.nonzero_granules(weights, granule=engine.granule)
+    each = engine.granule[0] * engine.granule[1] * bits + engine.index_bits_per_stored_granule
+    rows = ceil_div(weights.shape[0], engine.granule[0])
+    return np.asarray(stored * each + rows * engine.pointer_bits_per_granule_row)
+
+
+def _is_two_four(weights: IntArray) -> bool:
+    """Whether no aligned four of a row has more than two weights that are not zero."""
+    starts = np.arange(0, weights.shape[1], 4)
+    return bool((np.add.reduceat(weights != 0, starts, axis=1, dtype=np.int64) <= 2).all())
 
 
 def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
