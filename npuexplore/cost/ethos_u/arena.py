@@ -72,7 +72,7 @@ def _lstm_flow(*, chains: bool) -> tuple[Flow, ...]:
         flow += _gate_flow(gate, scaled_by="i_gate" if gate == "g" else None, chains=chains)
     tail = [
         Flow(("c",), "c"),
-        Flow(("f_gate", "c"), "kept"),
+        Flow(("c", "f_gate"), "kept"),
         Flow(("kept", "scaled"), "c"),
         Flow(("c",), "squashed"),
         Flow(("squashed", "o_gate"), "h"),

@@ -83,7 +83,7 @@ def lstm_commands(engine: EthosU, *, source: Tensor = INPUT, target: Tensor = OU
         commands += _gate(gate, source, chains=chains, scaled_by=VALUE if gate == "g" else None)
     commands += [
         Command("copy", (CELL,), CELL),
-        Command("mul", (VALUE, CELL), VALUE),
+        Command("mul", (CELL, VALUE), VALUE),
         Command("add", (VALUE, VALUE), CELL),
         Command("activation", (CELL,), VALUE, loads_table=chains),
         Command("mul", (VALUE, VALUE), HIDDEN),

@@ -12,13 +12,14 @@ from npuexplore.compression.mlw.order import MlwStream, streams
 from npuexplore.compression.mlw.palette import section_of
 from npuexplore.compression.mlw.size import SECTION_WEIGHTS, encoded_bytes
 from npuexplore.cost.ethos_u.blocks import Blocks
+from npuexplore.cost.ethos_u.coder import stream_order
 from npuexplore.cost.ethos_u.commands import blocks_of
 from npuexplore.cost.ethos_u.formats import FAST, TWO_FOUR, Candidates, Coded
 from npuexplore.cost.ethos_u.lowering import Command
 from npuexplore.cost.ethos_u.pricing import Sizes, products_of
 from npuexplore.cost.ethos_u.schedule import Layer, Stored
 from npuexplore.cost.ethos_u.slices import SliceBytes
-from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
+from npuexplore.hardware.ethos_u import EthosU, EthosU85
 from npuexplore.units import round_up
 
 Counts = NDArray[np.int64]
@@ -28,8 +29,6 @@ GROUP_INPUTS = 4
 GROUP_KEPT = 2
 """The 2:4 format keeps at most this many weights of a group."""
 LARGEST_TWO_FOUR = 127
-SIDE_BY_SIDE = 8
-"""Inputs beside each other in a stream; twice as many in the 2:4 format."""
 
 MatrixKey = tuple[int, str, bool]
 """(layer, gate or "", whether it multiplies the layer's state)."""
@@ -102,7 +101,7 @@ class RealWeights:
         if case not in self.known:
             self.known[case] = run_zeros(matrix, order, ofm_block_depth=depth)
         filled = round_up(matrix.shape[0], order.ofm_ublock_elems)
-        filled *= round_up(matrix.shape[1], order.ifm_block_elems)
+        filled *= round_up(matrix.shape[1], order.ifm_block_elems) * order.kernel_steps
         return Coded(
             default_bytes=np.array([self._bytes(key, blocks, whole, fast=False, two_four=two_four)]),
             fast_bytes=np.array([self._bytes(key, blocks, whole, fast=True, two_four=two_four)]),
@@ -116,20 +115,12 @@ class RealWeights:
         return blocks_of(self.engine, products_of(self.engine, command, asked))
 
     def _order(self, blocks: Blocks, *, two_four: bool) -> MlwStream:
-        engine = self.engine
-        if isinstance(engine, EthosU55):
-            return MlwStream(
-                generation="depth_first",
-                ofm_ublock_elems=engine.microblocks[0].depth,
-                ifm_block_elems=engine.ifm_block_8bit_elems,
-                cores=engine.cores,
-            )
-        return MlwStream(
-            generation="alternating",
-            ofm_ublock_elems=int(np.ravel(blocks.ublock_depth)[0]),
-            ifm_block_elems=int(np.ravel(blocks.ifm_depth)[0]),
-            ifm_ublock_elems=SIDE_BY_SIDE * (2 if two_four else 1),
-            cores=engine.cores,
+        return stream_order(
+            self.engine,
+            ublock_depth=int(np.ravel(blocks.ublock_depth)[0]),
+            ifm_depth=int(np.ravel(blocks.ifm_depth)[0]),
+            part_kernel=bool(np.ravel(blocks.part_kernel)[0]),
+            two_four=two_four,
         )
 
 
@@ -139,11 +130,11 @@ def two_four_possible(matrix: Matrix) -> bool:
     >>> two_four_possible(np.array([[0, 3, 0, 1]], np.int8))
     True
     """
-    rows, columns = matrix.shape
-    if columns % GROUP_INPUTS or np.abs(matrix.astype(np.int16)).max() > LARGEST_TWO_FOUR:
+    if np.abs(matrix.astype(np.int16)).max() > LARGEST_TWO_FOUR:
         return False
-    kept = np.count_nonzero(matrix.reshape(rows, -1, GROUP_INPUTS), axis=2)
-    return bool((kept <= GROUP_KEPT).all())
+    missing = -matrix.shape[1] % GROUP_INPUTS
+    groups = np.pad(matrix, ((0, 0), (0, missing))).reshape(matrix.shape[0], -1, GROUP_INPUTS)
+    return bool((np.count_nonzero(groups, axis=2) <= GROUP_KEPT).all())
 
 
 def run_zeros(matrix: Matrix, order: MlwStream, *, ofm_block_depth: int) -> int:
