@@ -9,7 +9,7 @@ import numpy as np
 from npuexplore.compression import encoding
 from npuexplore.compression.plan import LayerPlan
 from npuexplore.cost.cortex_m import format_name
-from npuexplore.cost.ethos_u import GRID_ZEROS_FRAC, encoded_bytes
+from npuexplore.cost.ethos_u import stored_bytes
 from npuexplore.cost.micronpu.storage import PLACE_BITS, two_four_slots
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM, SparseKernel
@@ -29,7 +29,7 @@ def stored_weight_bytes(
     """Bytes that a layer's matrices take in `weight_format`, or in the smallest format of the part.
 
     matrices : `w_ih` (G*H, I) and `w_hh` (G*H, H), or `w` (O, I), pruned units already removed.
-    Sizes are exact, except on Ethos-U, whose coder is taken at its mean size for the zeros found.
+    Sizes are exact; on Ethos-U they are those of the coder's default format, read in one piece.
     """
     formats = dict(_sizes(profile, choice, matrices))
     if weight_format is None:
@@ -48,7 +48,8 @@ def _sizes(
     engine, bits = profile.engine, choice.weight_bits
     pieces = list(_gate_matrices(matrices))
     if isinstance(engine, EthosU):
-        yield "mlw", sum(_encoded_size(engine, piece, bits) for piece in pieces)
+        width = choice.activation_bits // 8
+        yield "mlw", sum(stored_bytes(engine, piece, input_bytes=width) for piece in pieces)
         return
     yield "dense", sum(int(ceil_div(matrix.size * bits, 8)) for matrix in matrices.values())
     if isinstance(engine, MicroNpu):
@@ -121,14 +122,6 @@ def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
     return _bytes(
         np.asarray(stored * (8 * elems + kernel.index_bits_per_block) + rows * kernel.pointer_bits_per_row)
     )
-
-
-def _encoded_size(engine: EthosU, weights: IntArray, bits: int) -> int:
-    shape = [np.array([[size]]) for size in weights.shape]
-    nonzero = np.count_nonzero(weights) / (1.0 - GRID_ZEROS_FRAC[bits])
-    kept = np.array([[min(nonzero, float(weights.size))]])
-    size = encoded_bytes(engine, rows=shape[0], columns=shape[1], kept=kept, weight_bits=np.array([[bits]]))
-    return int(size[0, 0])
 
 
 def _gate_matrices(matrices: Mapping[str, IntArray]) -> Iterator[IntArray]:

@@ -7,8 +7,9 @@ lie in the stream (`runs`); padding adds zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from npuexplore.compression.mlw.runs import LINE, STEPS
 from npuexplore.compression.mlw.size import (
     ALIGNMENT_BYTES,
     END_BITS,
+    FAST_ALIGNMENT_BYTES,
+    FAST_HEADER_BYTES,
+    FAST_WIDTHS,
     PALETTE_HEADER_BITS,
     RUN_CHUNK_SLOTS,
     SECTION_WEIGHTS,
@@ -42,6 +46,19 @@ LONE_ZERO_BITS = 1
 """Second digit of the zero that stands for a section of zeros."""
 
 
+@dataclass(frozen=True)
+class ExpectedSizes:
+    """What plans can expect of the weights of their matrices; arrays shaped like these."""
+
+    default_bytes: Floats
+    fast_bytes: Floats
+    """In the fast format of an Ethos-U85."""
+    weights: Floats
+    """In the stream, padding included."""
+    run_zeros: Floats
+    """Zeros that the default format codes as lengths of runs."""
+
+
 class _Piece(NamedTuple):
     """One stream, or one section of one, of every matrix."""
 
@@ -51,31 +68,37 @@ class _Piece(NamedTuple):
     """(n,) of the matrix itself."""
 
 
-def expected_bytes(
+def expected_bytes(*, stream: MlwStream, **matrices: Any) -> Floats:
+    """Expected bytes in the default format; see `expected_sizes`.
+
+    >>> order = MlwStream(generation="depth_first", ofm_ublock_elems=8, ifm_block_elems=32)
+    >>> size = {"rows": 256, "columns": 256, "weight_bits": 8}
+    >>> [int(expected_bytes(stream=order, zeros_frac=np.array([s]), **size)[0]) for s in (0.0, 0.9)]
+    [58529, 9620]
+    """
+    return expected_sizes(stream=stream, **matrices).default_bytes
+
+
+def expected_sizes(
     *,
     stream: MlwStream,
-    rows: IntArray,
-    columns: IntArray,
+    rows: IntArray | int,
+    columns: IntArray | int,
     zeros_frac: Floats,
-    weight_bits: IntArray,
+    weight_bits: IntArray | int,
     block_rows: IntArray | int = 1,
     block_columns: IntArray | int = 1,
     two_four: Flags | bool = False,
     kept: Kept = "random",
     ifm_block_elems: IntArray | int | None = None,
     kernel_steps: IntArray | int | None = None,
-) -> Floats:
-    """Expected bytes of matrices of outputs `rows` by inputs `columns`; all arrays broadcast.
+) -> ExpectedSizes:
+    """Expected sizes of matrices of outputs `rows` by inputs `columns`; all arrays broadcast.
 
     zeros_frac : share of zero groups (weights, or blocks of block_rows x block_columns; whole rows and
-    columns are blocks as large as the matrix) ; two_four : where the 2:4 structure is used instead ;
+    columns are blocks as large as the matrix) ; two_four : where two of each four inputs are zero instead ;
     ifm_block_elems, kernel_steps : where they differ from the stream's.
     Assumes Gaussian levels on the grids of `levels`.
-
-    >>> order = MlwStream(generation="depth_first", ofm_ublock_elems=8, ifm_block_elems=32)
-    >>> size = {"rows": np.array([256]), "columns": np.array([256]), "weight_bits": np.array([8])}
-    >>> [int(expected_bytes(stream=order, zeros_frac=np.array([s]), **size)[0]) for s in (0.0, 0.9)]
-    [58529, 9620]
     """
     wide = stream.ifm_block_elems if ifm_block_elems is None else ifm_block_elems
     deep = stream.kernel_steps if kernel_steps is None else kernel_steps
@@ -87,11 +110,24 @@ def expected_bytes(
     )
     means = means_of(stream, kinds, kept=kept)
     padded = round_up(flat[1], flat[7]) * flat[8]
-    size = sum(
-        _stream_bytes(piece, means, flat[2])
-        for piece in _streams(stream, rows=flat[0], columns=flat[1], padded=padded)
+    pieces = _streams(stream, rows=flat[0], columns=flat[1], padded=padded)
+    sizes = [(piece.weights, *_stream_bytes(piece, means, flat[2])) for piece in pieces]
+    weights, size, zeros = (np.asarray(sum(parts), np.float64) for parts in zip(*sizes, strict=True))
+    return ExpectedSizes(
+        default_bytes=size.reshape(shape),
+        fast_bytes=_fast_bytes(weights, flat[3], flat[6]).reshape(shape),
+        weights=weights.reshape(shape),
+        run_zeros=zeros.reshape(shape),
     )
-    return np.asarray(size, np.float64).reshape(shape)
+
+
+def _fast_bytes(weights: Floats, weight_bits: IntArray, two_four: Flags) -> Floats:
+    """(n,) behind a header, every level of the grid being used."""
+    levels = 2**weight_bits - 1
+    width = np.select([levels <= limit for _, limit in FAST_WIDTHS], [bits for bits, _ in FAST_WIDTHS], 8)
+    width = np.where(two_four, 8, width)
+    whole = ceil_div(np.rint(weights * width / 8).astype(np.int64) + FAST_HEADER_BYTES, FAST_ALIGNMENT_BYTES)
+    return np.asarray(whole * float(FAST_ALIGNMENT_BYTES))
 
 
 def _streams(stream: MlwStream, *, rows: IntArray, columns: IntArray, padded: IntArray) -> Iterator[_Piece]:
@@ -109,36 +145,31 @@ def _streams(stream: MlwStream, *, rows: IntArray, columns: IntArray, padded: In
         yield _Piece(weights=held * padded * 1.0, real=own * columns * 1.0)
 
 
-def _stream_bytes(piece: _Piece, means: Means, zeros_frac: Floats) -> Floats:
-    """(n,) whole sections, and one of what remains, on whole 16 bytes."""
+def _stream_bytes(piece: _Piece, means: Means, zeros_frac: Floats) -> tuple[Floats, Floats]:
+    """(n,) bytes and zeros in runs: whole sections, and one of what remains, on whole 16 bytes."""
     longest = np.minimum(piece.weights, SECTION_WEIGHTS)
     whole = np.floor(piece.weights / np.maximum(longest, 1.0))
     share = piece.real / np.maximum(piece.weights, 1.0)
-    bits = whole * _section_bits(_Piece(longest, longest * share), means, zeros_frac)
+    section = _section(_Piece(longest, longest * share), means, zeros_frac)
+    bits, zeros = (whole * one for one in section)
     rest = piece.weights - whole * longest
     if rest.any():
-        bits = bits + np.where(rest > 0, _section_bits(_Piece(rest, rest * share), means, zeros_frac), 0.0)
+        last = _section(_Piece(rest, rest * share), means, zeros_frac)
+        bits, zeros = (
+            total + np.where(rest > 0, one, 0.0) for total, one in zip((bits, zeros), last, strict=True)
+        )
     filling = (8 * ALIGNMENT_BYTES - 1) / 2
-    return np.asarray(np.where(piece.weights > 0, (END_BITS + bits + filling) / 8, 0.0))
+    return np.where(piece.weights > 0, (END_BITS + bits + filling) / 8, 0.0), zeros
 
 
-def _section_bits(piece: _Piece, means: Means, zeros_frac: Floats) -> Floats:
-    """(n,) expected bits of one section."""
+def _section(piece: _Piece, means: Means, zeros_frac: Floats) -> tuple[Floats, Floats]:
+    """(n,) expected bits of one section, and zeros that it codes as lengths of runs."""
     dense, lone, peak, *steps = means.lines(zeros_frac)
     coded = piece.real * dense
     zeros = piece.weights - coded
-    padding = piece.weights - piece.real
-    lines = piece.real / LINE
-    lie_together = zeros - lines * lone >= zeros / 2
+    lie_together = zeros - piece.real / LINE * lone >= zeros / 2
     by_runs = lie_together & (zeros > ZERO_DOMINANCE * peak * coded)
-    unary = [lines * means_of_step + padding / step for means_of_step, step in zip(steps, STEPS, strict=True)]
-    runs = np.minimum.reduce(
-        [
-            digits + (coded + 1.0) * (1 + divisor) + RUN_CHUNK_SLOTS[divisor] / 2
-            for divisor, digits in enumerate(unary)
-        ]
-    )
-    bits = means.by_runs(coded, zeros_frac) + runs
+    bits = means.by_runs(coded, zeros_frac) + _run_bits(piece, coded, steps)
     none = SLICE_HEADER_BITS + PALETTE_HEADER_BITS + WEIGHT_CHUNK_SLOTS + LONE_ZERO_BITS
     bits = np.where(coded < FEWEST_CODED, none + piece.weights + RUN_CHUNK_SLOTS[0] / 2, bits)
     apart = np.flatnonzero(~by_runs)
@@ -146,4 +177,14 @@ def _section_bits(piece: _Piece, means: Means, zeros_frac: Floats) -> Floats:
         weights = piece.weights[apart]
         survivors = piece.real[apart] / np.maximum(weights, 1.0) * (1.0 - zeros_frac[apart])
         bits[apart] = means.take(apart).one_by_one(weights, 1.0 - survivors)
-    return bits
+    return bits, np.where(by_runs, zeros, 0.0)
+
+
+def _run_bits(piece: _Piece, coded: Floats, steps: Sequence[Floats]) -> Floats:
+    """(n,) bits of coded + 1 runs under the best divisor. steps : whole steps of zeros per line of each."""
+    lines, padding = piece.real / LINE, piece.weights - piece.real
+    best = np.full(coded.shape, np.inf)
+    for divisor, (of_line, step) in enumerate(zip(steps, STEPS, strict=True)):
+        unary = lines * of_line + padding / step + (coded + 1.0) * (1 + divisor)
+        np.minimum(best, unary + RUN_CHUNK_SLOTS[divisor] / 2, out=best)
+    return best

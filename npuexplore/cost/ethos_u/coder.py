@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 SIDE_BY_SIDE = 8
 """Inputs beside each other in a stream; twice as many in the 2:4 format."""
 PART_KERNEL_STEPS_55 = {1: 4, 2: 2}
-"""Kernel elements that a single one is padded to in part-kernel blocks of a U55 or U65, by bytes of an input."""
+"""Kernel elements that a single one is padded to in part-kernel blocks of a U55 or U65, by input bytes."""
 PART_KERNEL_STEPS_85 = 5
 """The same on a U85; twice as many for 16-bit inputs and in the 2:4 format."""
 
