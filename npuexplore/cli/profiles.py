@@ -22,8 +22,11 @@ SHOWN_FINDINGS = 3
 @app.command("list")
 def list_all(as_json: Json = False) -> None:
     """The profiles that come with npuexplore and your own, with where they lie."""
+    from npuexplore.hardware.catalogue import missing_folders
     from npuexplore.hardware.listing import listed
 
+    for folder in missing_folders():
+        note(f"NPUEXPLORE_PROFILES names {folder}: no such folder; correct or remove it")
     found = listed()
     if as_json:
         print_json({"schema": "npuexplore.profiles/1", "profiles": [entry.document() for entry in found]})

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
+from npuexplore.documents.shipped import nearest_first
+
 KeyPath = tuple[str | int, ...]
 Place = tuple[str, int]
 """File as it is named in messages, and line."""
@@ -169,7 +171,7 @@ def _unknown_key(key: str, allowed: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.6)
     if near:
         return f"unknown key; did you mean {near[0]!r}?"
-    listed = f"allowed: {', '.join(allowed)}; " if allowed else ""
+    listed = f"allowed: {nearest_first(key, allowed)}; " if allowed else ""
     return f"unknown key; {listed}rename or remove it"
 
 

@@ -31,6 +31,12 @@ def own_folders(environment: Mapping[str, str]) -> list[tuple[str, Path]]:
     return [*((VARIABLE, folder) for folder in named), ("own", config_folder(environment))]
 
 
+def missing_folders(environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Folders that the variable names and that are not there."""
+    folders = own_folders(environment)
+    return [folder for origin, folder in folders if origin == VARIABLE and not folder.is_dir()]
+
+
 def all_files(environment: Mapping[str, str] = os.environ) -> list[tuple[str, Path]]:
     """(origin, file) of every profile there is, the one that counts first."""
     folders = [*own_folders(environment), ("shipped", shipped_folder("hw_profiles"))]

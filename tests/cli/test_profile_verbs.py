@@ -68,7 +68,9 @@ def test_folders_of_the_variable_count_before_ones_own_and_that_before_the_shipp
     assert [row["shadowed_by"] for row in rows] == [None, *[str(tmp_path / "first" / "stm32f746.yaml")] * 3]
     assert load_profile("stm32f746").clock_hz == 2_000_000
     assert load_profile("mine").clock_hz == 2_000_000
-    assert "is shadowed by" in cli("profile", "list").err
+    remarks = cli("profile", "list").err
+    assert "is shadowed by" in remarks
+    assert f"NPUEXPLORE_PROFILES names {tmp_path / 'nowhere'}: no such folder" in remarks
 
 
 def test_a_profile_of_ones_own_is_taken_by_its_name_everywhere(cli, own):

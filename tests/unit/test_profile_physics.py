@@ -17,6 +17,7 @@ EVERYTHING = (
 BASES = {"m7": "stm32f746", "npu": "micronpu-block16"}
 MODE = "memory_modes: {weights_in_sram: "
 NO_LSTM = "engine: {runs: [dense, relu]}\n"
+ROM = "memories: {rom: {kind: flash, capacity_bytes: 2048, bytes_per_cycle: 1.0}}\n"
 CPU = (
     "fallback_cpu: {core: m33, cycles_per_mac: 3.0, cycles_per_lut_elem: 50.0, "
     "cycles_per_elementwise_op: 5.0, cycles_per_handover: 500"
@@ -51,7 +52,7 @@ def on(tmp_path: Path) -> On:
         ("m7", MODE + "{staging: sram}}\n", "weights are read from sram anyway"),
         ("m7", MODE + "{arena_limit_bytes: 999999}}\n", "more than sram holds"),
         ("m7", MODE + "{arena_limit_bytes: 100000}}\n", None),
-        ("m7", "memories: {rom: {kind: flash, capacity_bytes: 2048, bytes_per_cycle: 1.0}}\n", "rom: no memory"),
+        ("m7", ROM, "memories.rom: no memory mode uses it"),
         ("m7", "engine: {toolchains: {clang22-O3: {fc_s8: {cycles_per_mac: 9.0}}}}\n", "slower than fc_s16"),
         ("m7", "engine: {toolchains: {clang22-O3: {fc_s8: {cycles_per_mac: 0.1}}}}\n", "any Cortex-M can do"),
         ("m7", "peak_ops_per_s: 1000000000.0\n", None),
@@ -61,7 +62,7 @@ def on(tmp_path: Path) -> On:
         ("npu", "engine: {granule: [16, 16]}\n", "more than block_row_outputs"),
         ("npu", "engine: {sparsity_mode: compress_only, formats: [dense]}\n", "smaller than dense"),
         ("npu", "engine: {decoded_bytes_per_cycle: 129.0}\n", "129 weights decoded for 128 MACs"),
-        ("npu", "engine: {weight_rates: [{weight_bits: 4, mac_rate_factor: 3.0}]}\n", "more than 8 bits over 4"),
+        ("npu", "engine: {weight_rates: [{weight_bits: 4, mac_rate_factor: 3.0}]}\n", "than 8 bits over 4"),
         ("npu", "engine: {weight_rates: [{weight_bits: 4, mac_rate_factor: 2.0}]}\n", None),
         ("npu", "engine: {lut_elems_per_cycle: 500.0}\n", "more than the 128 MACs"),
         ("npu", NO_LSTM, "engine.runs: without conv1x1, lstm, gru, sigmoid, tanh, and there is no"),
