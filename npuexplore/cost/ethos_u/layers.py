@@ -1,66 +1,52 @@
 """Costs of layers on an Ethos-U: each is a list of commands, each bound by its work or its memories.
 
-NPU cycles do not depend on the weights' values; zeros and low bit-widths act through encoded bytes.
+NPU cycles do not depend on the weights' values; zeros and low bit-widths act through encoded bytes. A layer
+is costed apart from the others: nothing is fetched for it before its first command.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
+from npuexplore.compression.shapes import PlanShapes
 from npuexplore.cost.compute import EngineCosts
-from npuexplore.cost.ethos_u.coder import encoded_bytes
-from npuexplore.cost.ethos_u.commands import blocks_of
-from npuexplore.cost.ethos_u.lowering import Command, Fused, Tensor, layer_commands
-from npuexplore.cost.ethos_u.pricing import (
-    Placement,
-    Sizes,
-    price,
-    products_of,
-    scale_bytes,
-    weight_streams,
-)
-from npuexplore.cost.ethos_u.streams import access_cycles
+from npuexplore.cost.ethos_u.coder import PlannedWeights
+from npuexplore.cost.ethos_u.convolution import convolution_cost
+from npuexplore.cost.ethos_u.expected import ExpectedWeights
+from npuexplore.cost.ethos_u.lowering import Fused
+from npuexplore.cost.ethos_u.placement import stages_weights
+from npuexplore.cost.ethos_u.pricing import Sizes
+from npuexplore.cost.ethos_u.schedule import Cost, Layer, Step, layer_steps, schedule_steps
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.units import ceil_div
 from npuexplore.workload.counts import LUT_ACTIVATIONS, Counts, NetworkTables
 
-NETWORK = Tensor(wide=False, bricks=False, place="network")
-BETWEEN = Tensor(wide=False, bricks=True, place="scratch")
-
 
 @dataclass(frozen=True)
-class CommandCosts:
-    """One kind of command of a layer, (P,) each, for all of its repetitions."""
+class LayerCosts:
+    """What one layer of P plans takes; arrays are (P,)."""
 
-    command: Command
-    repeats: int
-    npu_cycles: Counts
+    product_cycles: Counts
+    """NPU cycles of matrix products."""
+    glue_cycles: Counts
+    """NPU cycles of everything else."""
     cycles: Counts
-    memory_cycles: dict[str, Counts]
-    memory_bytes: dict[str, Counts]
+    memory_cycles: Mapping[str, Counts]
+    memory_bytes: Mapping[str, Counts]
+    weight_bytes: Counts
 
 
 def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes) -> EngineCosts:
     """Costs of the layers of P plans."""
-    encoded = plan_encoded_bytes(engine, tables, shapes)
-    layers = [
-        list(_layer_commands(engine, route, tables, shapes, encoded=encoded, layer=layer))
-        for layer in range(len(tables.kinds))
-    ]
-    plans = shapes.units.shape[0]
-    decode = _summed(
-        [[c.npu_cycles for c in layer if c.command.kind == "product"] for layer in layers], plans=plans
-    )
-    glue = _summed(
-        [[c.npu_cycles for c in layer if c.command.kind != "product"] for layer in layers], plans=plans
-    )
+    layers = [costs_of_layer(engine, route, tables, shapes, layer=each) for each in range(len(tables.kinds))]
+    decode = _stacked([layer.product_cycles for layer in layers])
+    glue = _stacked([layer.glue_cycles for layer in layers])
     return EngineCosts(
         terms={
             "mac": np.asarray(ceil_div(shapes.macs, engine.macs_per_cycle)),
@@ -68,10 +54,14 @@ def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: Pla
             "activation": glue,
         },
         compute_cycles=decode + glue,
-        cycles=_summed([[c.cycles for c in layer] for layer in layers], plans=plans),
-        memory_cycles={name: _by_memory(layers, name, "memory_cycles") for name in route.regions},
-        memory_bytes={name: _by_memory(layers, name, "memory_bytes") for name in route.regions},
-        weight_bytes=sum_layers(encoded * tables.matrix_gates, tables),
+        cycles=_stacked([layer.cycles for layer in layers]),
+        memory_cycles={
+            name: _stacked([layer.memory_cycles[name] for layer in layers]) for name in route.regions
+        },
+        memory_bytes={
+            name: _stacked([layer.memory_bytes[name] for layer in layers]) for name in route.regions
+        },
+        weight_bytes=_stacked([layer.weight_bytes for layer in layers]),
         weight_format=np.zeros(decode.shape, np.int8, order="F"),
         formats=("mlw",),
         executed_macs=shapes.macs,
@@ -79,93 +69,126 @@ def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: Pla
     )
 
 
-def plan_encoded_bytes(engine: EthosU, tables: NetworkTables, shapes: PlanShapes) -> Counts:
-    """(P, M) expected encoded bytes of one gate of each matrix."""
-    return encoded_bytes(
-        engine,
-        rows=shapes.rows,
-        columns=shapes.columns,
-        kept=shapes.kept_elems / tables.matrix_gates,
-        weight_bits=matrix_values(shapes.weight_bits, tables),
+def costs_of_layer(
+    engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, layer: int
+) -> LayerCosts:
+    """Costs of one layer of P plans, those with 16-bit activations apart."""
+    wide = shapes.activation_bits[:, layer] > 8
+    if not wide.any() or wide.all():
+        return _layer_costs(engine, route, tables, shapes, layer=layer)
+    parts = [
+        (rows, _layer_costs(engine, route, tables, _rows(shapes, rows), layer=layer))
+        for rows in (np.flatnonzero(wide), np.flatnonzero(~wide))
+    ]
+
+    def joined(name: str) -> Counts:
+        return _joined([(rows, getattr(part, name)) for rows, part in parts])
+
+    def joined_memories(name: str) -> dict[str, Counts]:
+        return {
+            memory: _joined([(rows, getattr(part, name)[memory]) for rows, part in parts])
+            for memory in route.regions
+        }
+
+    return LayerCosts(
+        product_cycles=joined("product_cycles"),
+        glue_cycles=joined("glue_cycles"),
+        cycles=joined("cycles"),
+        memory_cycles=joined_memories("memory_cycles"),
+        memory_bytes=joined_memories("memory_bytes"),
+        weight_bytes=joined("weight_bytes"),
     )
 
 
-def commands_of_layer(engine: EthosU, tables: NetworkTables, layer: int) -> tuple[Command, ...]:
-    """The list that a layer of a network becomes."""
-    activation = tables.activations[layer]
+def plan_layer(tables: NetworkTables, shapes: PlanShapes, *, layer: int) -> Layer:
+    """One layer of P plans, to be scheduled."""
+    first, activation = int(tables.matrix_start[layer]), tables.activations[layer]
     fused: Fused = "lut" if activation in LUT_ACTIVATIONS else "relu" if activation == "relu" else "none"
-    return layer_commands(
-        engine,
-        tables.kinds[layer],
-        source=NETWORK if layer == 0 else BETWEEN,
-        target=NETWORK if layer == len(tables.kinds) - 1 else BETWEEN,
-        fused=fused,
-    )
-
-
-def _layer_commands(
-    engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, encoded: Counts, layer: int
-) -> Iterator[CommandCosts]:
-    first = int(tables.matrix_start[layer])
     sizes = Sizes(
         inputs=shapes.columns[:, first],
         units=shapes.rows[:, first],
         activation_bytes=shapes.activation_bits[:, layer] // 8,
         two_four=np.zeros(shapes.units.shape[0], np.bool_),
+        positions=int(tables.positions[layer]),
     )
-    placement = Placement(
-        memories=route.memories,
-        tensors={"network": route.network_io, "state": route.network_io, "scratch": route.activations},
-        weights=route.weights,
-    )
-    for command, repeats in Counter(commands_of_layer(engine, tables, layer)).items():
-        matrix = first + int(command.from_state)
-        yield _command_costs(
-            engine,
-            command,
-            sizes,
-            placement,
-            encoded=encoded[:, matrix],
-            repeats=repeats * int(tables.positions[layer]),
-        )
+    return Layer(tables.kinds[layer], sizes, fused)
 
 
-def _command_costs(
-    engine: EthosU, command: Command, sizes: Sizes, placement: Placement, *, encoded: Counts, repeats: int
-) -> CommandCosts:
-    blocks = None
-    weights = []
-    if command.kind == "product":
-        blocks = blocks_of(engine, products_of(engine, command, sizes))
-        scales = scale_bytes(engine, sizes.units, ublock_depth=blocks.ublock_depth)
-        weights = weight_streams(placement, encoded=encoded, scales=scales)
-    priced = price(engine, command, sizes, placement, blocks=blocks)
-    streams = [*priced.streams, *weights]
-    busy = access_cycles(engine, streams, placement.memories)
-    bound = np.maximum.reduce([priced.cycles.npu, *busy.values()])
-    moved: dict[str, Counts] = {}
-    for stream in streams:
-        moved[stream.memory] = moved.get(stream.memory, np.int64(0)) + stream.moved_bytes
-    return CommandCosts(
-        command=command,
-        repeats=repeats,
-        npu_cycles=repeats * priced.cycles.npu,
-        cycles=repeats * bound,
-        memory_cycles={name: repeats * cycles for name, cycles in busy.items()},
-        memory_bytes={name: repeats * amount for name, amount in moved.items()},
+def plan_weights(engine: EthosU, layer: Layer, shapes: PlanShapes, *, index: int) -> ExpectedWeights:
+    """The weights of one layer of P plans."""
+    return ExpectedWeights(
+        engine,
+        layer.sizes,
+        PlannedWeights(
+            zeros_frac=shapes.zeros_frac[:, index],
+            weight_bits=shapes.weight_bits[:, index],
+            block_rows=shapes.block_rows[:, index],
+            block_columns=shapes.block_columns[:, index],
+            two_four=shapes.two_four[:, index],
+        ),
     )
 
 
-def _by_memory(layers: list[list[CommandCosts]], name: str, field: str) -> Counts:
-    """(P, L) of what every command takes of one memory."""
-    taken = [[getattr(costs, field).get(name, np.int64(0)) for costs in layer] for layer in layers]
-    return _summed(taken, plans=layers[0][0].cycles.size)
+def _layer_costs(
+    engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, layer: int
+) -> LayerCosts:
+    one = plan_layer(tables, shapes, layer=layer)
+    weights = plan_weights(engine, one, shapes, index=layer)
+    first, last = layer == 0, layer == len(tables.kinds) - 1
+    steps = layer_steps(engine, route, one, index=0, first=first, last=last)
+    if one.sizes.positions > 1:
+        product = convolution_cost(engine, route, steps[0], one.sizes, weights)
+        rest = schedule_steps(engine, route, [one], steps[1:], weights).costs
+        return _summed(route, [(product.cost, 1), *((cost, 1) for cost in rest)], product.weight_bytes)
+    repeats = Counter(range(len(steps))) if stages_weights(route) else _alike(steps)
+    costs = schedule_steps(engine, route, [one], [steps[index] for index in repeats], weights).costs
+    counted = list(zip(costs, repeats.values(), strict=True))
+    stored = sum(cost.staged.weight_bytes * times for cost, times in counted if cost.staged is not None)
+    return _summed(route, counted, np.asarray(stored))
 
 
-def _summed(layers: list[list[NDArray[np.int64]]], *, plans: int) -> Counts:
-    """(P, L) sums of each layer's arrays (P,); the layers are columns, P contiguous."""
-    total = np.zeros((len(layers), plans), np.int64)
-    for row, layer in zip(total, layers, strict=True):
-        for values in layer:
-            row += values
-    return total.T
+def _alike(steps: Sequence[Step]) -> Counter[int]:
+    """Index of the first of each kind of command, and how often it runs; weights being read in place."""
+    first: dict[object, int] = {}
+    return Counter(first.setdefault(step.command, index) for index, step in enumerate(steps))
+
+
+def _summed(route: Route, costs: Sequence[tuple[Cost, int]], weight_bytes: Counts) -> LayerCosts:
+    none = np.zeros_like(weight_bytes)
+
+    def total(values: Sequence[tuple[Counts, int]]) -> Counts:
+        return np.asarray(sum((value * times for value, times in values), none))
+
+    products = [(cost.npu_cycles, times) for cost, times in costs if cost.step.command.kind == "product"]
+    glue = [(cost.npu_cycles, times) for cost, times in costs if cost.step.command.kind != "product"]
+    return LayerCosts(
+        product_cycles=total(products),
+        glue_cycles=total(glue),
+        cycles=total([(cost.op_cycles, times) for cost, times in costs]),
+        memory_cycles={
+            name: total([(cost.memory_cycles.get(name, none), times) for cost, times in costs])
+            for name in route.regions
+        },
+        memory_bytes={
+            name: total([(cost.memory_bytes.get(name, none), times) for cost, times in costs])
+            for name in route.regions
+        },
+        weight_bytes=weight_bytes,
+    )
+
+
+def _rows(shapes: PlanShapes, rows: NDArray[np.intp]) -> PlanShapes:
+    return replace(shapes, **{name: values[rows] for name, values in vars(shapes).items()})
+
+
+def _joined(parts: Sequence[tuple[NDArray[np.intp], Counts]]) -> Counts:
+    """(P,) values of the plans of each part, back in their places."""
+    joined = np.empty(sum(rows.size for rows, _ in parts), np.int64)
+    for rows, values in parts:
+        joined[rows] = values
+    return joined
+
+
+def _stacked(layers: Sequence[Counts]) -> Counts:
+    """(P, L) of (P,) per layer; P contiguous."""
+    return np.stack(layers).T

@@ -35,7 +35,7 @@ from npuexplore.cost.ethos_u.pricing import Placement, Priced, Sizes, price, pro
 from npuexplore.cost.ethos_u.resident import alive_bytes, constant_bytes
 from npuexplore.cost.ethos_u.slices import Reader, SliceBytes, Work
 from npuexplore.cost.ethos_u.staging import transfer_cycles
-from npuexplore.cost.ethos_u.streams import Stream, access_cycles, channel_rate, whole_quotient
+from npuexplore.cost.ethos_u.streams import Stream, access_cycles, channel_rate, moved_bytes, whole_quotient
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.ethos_u import EthosU
 
@@ -91,6 +91,7 @@ class Cost:
     npu_cycles: Counts
     op_cycles: Counts
     memory_cycles: Mapping[str, Counts]
+    memory_bytes: Mapping[str, Counts]
     staged: Staged | None
     """Of a product."""
     format_index: Counts | None
@@ -337,31 +338,35 @@ def _bound(
     engine: EthosU, plan: _Plan, placement: Placement, priced: Priced, npu: Counts, weights: list[Stream]
 ) -> Cost:
     """The work or the slowest memory."""
-    memory = access_cycles(engine, [*priced.streams, *weights], placement.memories)
+    streams = [*priced.streams, *weights]
+    memory = access_cycles(engine, streams, placement.memories)
     return Cost(
         step=plan.step,
         npu_cycles=npu,
         op_cycles=np.asarray(np.maximum.reduce([npu, *memory.values()])),
         memory_cycles=memory,
+        memory_bytes=moved_bytes(streams),
         staged=plan.staged,
         format_index=plan.format_index,
     )
 
 
 def _either(chosen: Flags, copied: Cost, in_place: Cost) -> Cost:
-    none = np.zeros(chosen.shape, np.int64)
-    names = dict.fromkeys([*copied.memory_cycles, *in_place.memory_cycles])
     return replace(
         in_place,
         npu_cycles=np.where(chosen, copied.npu_cycles, in_place.npu_cycles),
         op_cycles=np.where(chosen, copied.op_cycles, in_place.op_cycles),
-        memory_cycles={
-            name: np.where(
-                chosen, copied.memory_cycles.get(name, none), in_place.memory_cycles.get(name, none)
-            )
-            for name in names
-        },
+        memory_cycles=_either_memory(chosen, copied.memory_cycles, in_place.memory_cycles),
+        memory_bytes=_either_memory(chosen, copied.memory_bytes, in_place.memory_bytes),
     )
+
+
+def _either_memory(
+    chosen: Flags, copied: Mapping[str, Counts], in_place: Mapping[str, Counts]
+) -> dict[str, Counts]:
+    none = np.zeros(chosen.shape, np.int64)
+    names = dict.fromkeys([*copied, *in_place])
+    return {name: np.where(chosen, copied.get(name, none), in_place.get(name, none)) for name in names}
 
 
 def _table_cycles(engine: EthosU, route: Route) -> int:

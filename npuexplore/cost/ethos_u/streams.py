@@ -130,6 +130,14 @@ def channel_rate(engine: EthosU, memory: MemoryRegion, channel: str) -> float:
     return min(memory.bytes_per_cycle, float(np.float32(per_latency * CHANNEL_EFFICIENCY)))
 
 
+def moved_bytes(streams: list[Stream]) -> dict[str, Counts]:
+    """Bytes through each memory."""
+    moved: dict[str, Any] = {}
+    for stream in streams:
+        moved[stream.memory] = moved.get(stream.memory, 0) + stream.moved_bytes
+    return moved
+
+
 def access_cycles(
     engine: EthosU, streams: list[Stream], memories: Mapping[str, MemoryRegion]
 ) -> dict[str, Counts]:

@@ -1,0 +1,111 @@
+"""Expected bytes of a plan's weights, for sizes, formats and slices of weights that are not known yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression.mlw import ExpectedSizes
+from npuexplore.cost.ethos_u.blocks import Blocks
+from npuexplore.cost.ethos_u.coder import PlannedWeights, planned_sizes
+from npuexplore.cost.ethos_u.commands import blocks_of
+from npuexplore.cost.ethos_u.formats import FAST, TWO_FOUR, Candidates, Coded
+from npuexplore.cost.ethos_u.lowering import Command
+from npuexplore.cost.ethos_u.pricing import Sizes, products_of
+from npuexplore.cost.ethos_u.schedule import Stored
+from npuexplore.cost.ethos_u.slices import SliceBytes
+from npuexplore.hardware.ethos_u import EthosU, EthosU85
+from npuexplore.units import round_up
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+ALIGNMENT_BYTES = 16
+"""Streams end on whole words."""
+SHORT_SLICE = 16
+"""Outputs of the shortest slice; the bytes of longer ones are taken to grow evenly from it."""
+
+
+@dataclass(frozen=True)
+class ExpectedWeights:
+    """The stored weights of one layer of P plans; see `schedule.Storage`."""
+
+    engine: EthosU
+    sizes: Sizes
+    weights: PlannedWeights
+    known: dict[tuple[bool, bool, bool], ExpectedSizes] = field(default_factory=dict)
+    """What was worked out already."""
+
+    def __call__(self, _layer: int, command: Command) -> Stored:
+        """What is expected of the weights of a product."""
+        if not isinstance(self.engine, EthosU85):
+            return Stored(None, lambda index: self._slices(command, index))
+        possible = np.asarray(self.weights.two_four)
+        sparse = self._coded(command, two_four=True) if possible.any() else None
+        plain = self._coded(command, two_four=False)
+        return Stored(Candidates(plain, sparse, possible), lambda index: self._slices(command, index))
+
+    def _slices(self, command: Command, index: Counts) -> SliceBytes:
+        """Bytes of any slices: a straight line through those of the shortest one and of the whole."""
+        outputs, short = (self._rows(whole=whole)[:, None] for whole in (True, False))
+        whole_bytes, short_bytes = (
+            self._bytes(command, index, whole=each)[:, None] for each in (True, False)
+        )
+        per_output = (whole_bytes - short_bytes) / np.maximum(outputs - short, 1)
+
+        def slice_bytes(starts: Counts, ends: Counts) -> Counts:
+            depth = ends - starts
+            grown = short_bytes + per_output * (depth - short)
+            size = np.where(depth == outputs, whole_bytes, np.maximum(grown, ALIGNMENT_BYTES))
+            return np.where(depth > 0, _whole_words(size), 0)
+
+        return slice_bytes
+
+    def _bytes(self, command: Command, index: Counts, *, whole: bool) -> Floats:
+        """(P,) expected bytes in the formats of `index`."""
+        size = self._sizes(command, two_four=False, whole=whole).default_bytes
+        sparse, fast = index & TWO_FOUR > 0, index & FAST > 0
+        if fast.any():
+            size = np.where(fast, self._sizes(command, two_four=False, whole=whole).fast_bytes, size)
+        if sparse.any():
+            found = self._sizes(command, two_four=True, whole=whole)
+            size = np.where(sparse, np.where(fast, found.fast_bytes, found.default_bytes), size)
+        return np.asarray(size)
+
+    def _sizes(self, command: Command, *, two_four: bool, whole: bool) -> ExpectedSizes:
+        key = (command.from_state, two_four, whole)
+        if key not in self.known:
+            self.known[key] = planned_sizes(
+                self.engine,
+                self.weights,
+                inputs=self.sizes.units if command.from_state else self.sizes.inputs,
+                outputs=self._rows(whole=whole),
+                input_bytes=self.sizes.activation_bytes,
+                blocks=self._blocks(command, two_four=two_four),
+                two_four_format=two_four,
+            )
+        return self.known[key]
+
+    def _coded(self, command: Command, *, two_four: bool) -> Coded:
+        sizes = self._sizes(command, two_four=two_four, whole=True)
+        return Coded(
+            default_bytes=_whole_words(sizes.default_bytes),
+            fast_bytes=_whole_words(sizes.fast_bytes),
+            source_weights=np.rint(sizes.weights).astype(np.int64),
+            run_zeros=np.rint(sizes.run_zeros).astype(np.int64),
+            distinct=2**self.weights.weight_bits - 1,
+        )
+
+    def _rows(self, *, whole: bool) -> Counts:
+        """(P,) outputs of all the matrix or of its shortest slice."""
+        return np.asarray(self.sizes.units if whole else np.minimum(self.sizes.units, SHORT_SLICE))
+
+    def _blocks(self, command: Command, *, two_four: bool) -> Blocks:
+        asked = replace(self.sizes, two_four=np.full(np.shape(self.sizes.units), two_four))
+        return blocks_of(self.engine, products_of(self.engine, command, asked))
+
+
+def _whole_words(size: Floats) -> Counts:
+    return np.asarray(round_up(np.rint(size).astype(np.int64), ALIGNMENT_BYTES))
