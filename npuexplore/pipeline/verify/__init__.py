@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from npuexplore.errors import BadInput
-from npuexplore.pipeline.verify import vela_fc, vela_lstm
+from npuexplore.pipeline.verify import vela_fc, vela_lstm, vela_net
 from npuexplore.pipeline.verify.replay import Replay
 from npuexplore.pipeline.verify.statistics import quantity_document
 from npuexplore.pipeline.verify.tables import read_table, typed_table, whole_column
@@ -17,6 +17,7 @@ SCHEMA = "npuexplore.verify/1"
 REPLAYS: Mapping[str, Replay] = {
     "vela_fc": vela_fc.REPLAY,
     "vela_lstm": vela_lstm.REPLAY,
+    "vela_net": vela_net.REPLAY,
 }
 """By stem of the reference file."""
 
@@ -33,19 +34,16 @@ def replay_folder(folder: Path, *, tell: Callable[[str], None] = lambda _: None)
     if not paths:
         raise BadInput(f"{folder}: empty; give a folder with {', '.join(f'{stem}.csv' for stem in REPLAYS)}")
     known = [path for path in paths if path.suffix == ".csv" and path.stem in REPLAYS]
-    files = {}
+    files, skipped = {}, [path.name for path in paths if path not in known]
     for path in known:
         tell(path.name)
-        files[path.stem] = replay_file(path)
-    return {
-        "schema": SCHEMA,
-        "files": files,
-        "skipped": [path.name for path in paths if path not in known],
-    }
+        files[path.stem], sentences = replay_file(path)
+        skipped += sentences
+    return {"schema": SCHEMA, "files": files, "skipped": skipped}
 
 
-def replay_file(path: Path) -> dict[str, Any]:
-    """Rows and quantities of one reference file."""
+def replay_file(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Rows and quantities of one reference file, and a sentence for each kind of row that is left out."""
     replay, raw = REPLAYS[path.stem], read_table(path)
     table = typed_table(raw, path, texts=replay.texts, wholes=replay.wholes, fractions=replay.fractions)
     present = [name for name in replay.quantities if name in table.columns]
@@ -55,8 +53,15 @@ def replay_file(path: Path) -> dict[str, Any]:
             f"{', '.join(replay.quantities)}"
         )
     references = {name: whole_column(raw, name, path).to_numpy() for name in present}
+    sentences: list[str] = []
+    if replay.usable is not None:
+        kept, sentences = replay.usable(table, path)
+        table = table[kept].reset_index(drop=True)
+        references = {name: values[kept] for name, values in references.items()}
+        if table.empty:
+            return {"rows": 0, "quantities": {}}, sentences
     ours = replay.run(table, path)
-    return {
+    document = {
         "rows": len(table),
         "quantities": {
             name: quantity_document(table, ours[name], references[name], groupings=replay.groupings)
@@ -64,3 +69,4 @@ def replay_file(path: Path) -> dict[str, Any]:
             if name in ours
         },
     }
+    return document, sentences

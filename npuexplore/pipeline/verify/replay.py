@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -31,3 +32,5 @@ class Replay:
     """Sets of columns by whose values errors are given apart."""
     run: Callable[[pd.DataFrame, Path], Ours]
     """Figures of all rows of a typed table; the path is for what is said of bad cells."""
+    usable: Callable[[pd.DataFrame, Path], tuple[NDArray[np.bool_], list[str]]] | None = None
+    """(n,) rows that can be replayed, and sentences about the others; None where all can."""
