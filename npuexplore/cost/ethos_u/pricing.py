@@ -35,6 +35,8 @@ from npuexplore.units import ceil_div, round_up
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+COUNTED_CHAIN = 1
+"""Results of longer chains are not counted: Vela takes one tensor of every chained command, operands first."""
 SCALE_ALIGNMENT_BYTES = 16
 """Streams of biases and scales end on 16 bytes."""
 
@@ -187,10 +189,9 @@ def _product(
     read_bytes, written_bytes = product_bytes(
         engine, products, input_memory=source, output_memory=target, blocks=blocks
     )
-    streams = [
-        Stream(placement.of(read), "ifm", read_bytes),
-        Stream(placement.of(written), "write", written_bytes),
-    ]
+    streams = [Stream(placement.of(read), "ifm", read_bytes)]
+    if len(command.chained) <= COUNTED_CHAIN:
+        streams.append(Stream(placement.of(written), "write", written_bytes))
     streams += [
         Stream(placement.of(tensor), "ifm_stream", _chained_bytes(tensor, sizes, placement, blocks))
         for tensor in command.chained
