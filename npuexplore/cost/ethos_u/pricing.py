@@ -36,7 +36,7 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 COUNTED_CHAIN = 1
-"""Results of longer chains are not counted: Vela takes one tensor of every chained command, operands first."""
+"""Results of longer chains are not counted: Vela takes one tensor of a chained command, operands first."""
 SCALE_ALIGNMENT_BYTES = 16
 """Streams of biases and scales end on 16 bytes."""
 
