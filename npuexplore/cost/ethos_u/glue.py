@@ -183,19 +183,15 @@ def elementwise_bytes(
 ) -> tuple[Counts, Counts, Counts]:
     """(read, read, written) bytes on the bus of element-wise commands.
 
-    An Ethos-U55 or U65 is taken to read as much of the second operand as of the first.
+    Vela takes the second operand to be as long as the first, which may be stored in whole bricks.
     """
     block = elementwise_blocks(engine, work.outputs, input_bytes=work.input_bytes[0])
-    whole_bricks = work.brick_inputs
-    if isinstance(engine, EthosU55):
-        whole_bricks = (work.brick_inputs[0], work.brick_inputs[0])
     *read_runs, write_runs = _elementwise_runs(engine, work, block)
     padded = round_up(work.outputs, BRICK_ELEMS)
+    stored = padded if work.brick_inputs[0] else work.outputs
     first, second = (
-        burst_bytes((padded if bricks else work.outputs) * size, runs, burst=memory.burst_bytes)
-        for memory, size, runs, bricks in zip(
-            input_memories, work.input_bytes, read_runs, whole_bricks, strict=True
-        )
+        burst_bytes(stored * size, runs, burst=memory.burst_bytes)
+        for memory, size, runs in zip(input_memories, work.input_bytes, read_runs, strict=True)
     )
     written = (padded if work.brick_output else work.outputs) * work.output_bytes
     return first, second, burst_bytes(written, write_runs, burst=output_memory.burst_bytes)
