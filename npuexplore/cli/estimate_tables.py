@@ -38,6 +38,12 @@ def show_estimate(document: Document) -> None:
         note(f"Assumed: {assumption}")
 
 
+def _weight_limit(document: Document) -> list[Any]:
+    """Room and whether it is enough, where weights have a memory of their own."""
+    limit = document["limits"]["weight_bytes"]
+    return ["", ""] if limit is None else [_count(limit), document["fits"]["weights"]]
+
+
 def total_rows(document: Document) -> list[list[str]]:
     """Totals beside their limits; energy, power and battery hours where they are known."""
     totals, limits, fits = document["totals"], document["limits"], document["fits"]
@@ -49,7 +55,7 @@ def total_rows(document: Document) -> list[list[str]]:
         ["flash bytes", _count(totals["flash_bytes"]), _count(limits["flash_bytes"]), fits["flash"]],
         ["SRAM bytes", _count(totals["sram_bytes"]), _count(limits["sram_bytes"]), fits["sram"]],
         ["SRAM fullest at", document["peak_step"], "", ""],
-        ["weight bytes", _count(totals["weight_bytes"]), "", ""],
+        ["weight bytes", _count(totals["weight_bytes"]), *_weight_limit(document)],
         ["energy per frame", _figure(totals["energy_uj"], "µJ"), "", ""],
         ["average power", _figure(totals["average_power_mw"], "mW"), "", ""],
     ]

@@ -44,6 +44,7 @@ def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
         "limits": {
             "flash_bytes": result.flash_capacity_bytes,
             "sram_bytes": result.sram_capacity_bytes,
+            "weight_bytes": result.weight_capacity_bytes,
             "deadline_ms": result.deadline_ms,
         },
         "assumptions": list(result.assumptions),
@@ -83,5 +84,6 @@ def fits_document(result: Estimate, index: int) -> dict[str, bool]:
     return {
         "flash": bool(result.fits_flash[index]),
         "sram": bool(result.fits_sram[index]),
+        "weights": bool(result.fits_weights[index]),
         "deadline": bool(result.fits_deadline[index]),
     }

@@ -52,6 +52,7 @@ def estimate(
     layers, sums, formats = _layers_and_sums(part, batch)
     totals = totals_of(part, sums, skip_rate_frac=batch.skip_rate_frac)
     route, memories = part.route, profile.memories
+    engine_weights, capacity = layers.weight_bytes[:, 1:] @ part.on_engine, part.weight_capacity_bytes
     return Estimate(
         **vars(totals),
         profile=profile,
@@ -65,9 +66,12 @@ def estimate(
         layers=layers,
         fits_flash=totals.flash_bytes <= memories[route.storage].capacity_bytes,
         fits_sram=totals.sram_bytes <= memories[route.activations].capacity_bytes,
+        fits_weights=engine_weights <= (np.inf if capacity is None else capacity),
         fits_deadline=totals.latency_ms <= network.frame_clock.frame_deadline_ms,
         flash_capacity_bytes=memories[route.storage].capacity_bytes,
         sram_capacity_bytes=memories[route.activations].capacity_bytes,
+        weight_capacity_bytes=capacity,
+        engine_weight_bytes=engine_weights,
         deadline_ms=network.frame_clock.frame_deadline_ms,
         assumptions=assumption_sentences(profile, network, batch, memory_mode=part.memory_mode, route=route),
     )

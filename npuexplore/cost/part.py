@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from npuexplore.cost.compute import TERMS
 from npuexplore.cost.front_end import FrontEndCosts, front_end_costs
 from npuexplore.cost.traffic import Route, route_of
 from npuexplore.errors import UsageError
+from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import NetworkTables, network_tables
 from npuexplore.workload.network import Network
@@ -28,6 +32,21 @@ class Part:
     def bound_names(self) -> tuple[str, ...]:
         """What can bind a layer, in the order of `bound_by`."""
         return (*TERMS, *(f"memory:{name}" for name in self.route.regions))
+
+    @property
+    def weight_capacity_bytes(self) -> int | None:
+        """Room in a memory that holds the engine's weights only; None where flash or SRAM holds them."""
+        if self.route.weights in (self.route.storage, self.route.activations):
+            return None
+        return self.route.weight_memory.capacity_bytes
+
+    @property
+    def on_engine(self) -> NDArray[np.bool_]:
+        """(L,) layers whose weights the engine reads; a CPU reads those of the others from storage."""
+        engine = self.profile.engine
+        return np.array(
+            [not isinstance(engine, MicroNpu) or kind in engine.runs for kind in self.tables.kinds]
+        )
 
 
 def part_of(profile: HardwareProfile, network: Network, *, memory_mode: str | None = None) -> Part:

@@ -74,9 +74,15 @@ class Estimate(Totals):
     layers: LayerEstimates
     fits_flash: Flags
     fits_sram: Flags
+    fits_weights: Flags
+    """True where flash or SRAM, which have limits of their own, holds the weights."""
     fits_deadline: Flags
     flash_capacity_bytes: int
     sram_capacity_bytes: int
+    weight_capacity_bytes: int | None
+    """Of a memory for the engine's weights only; None where there is none."""
+    engine_weight_bytes: Counts
+    """(P,) stored weights of the layers that the engine runs."""
     deadline_ms: float
     assumptions: tuple[str, ...]
 
@@ -90,5 +96,5 @@ class Estimate(Totals):
 
     @property
     def fits(self) -> Flags:
-        """(P,) whether a plan keeps all three limits."""
-        return self.fits_flash & self.fits_sram & self.fits_deadline
+        """(P,) whether a plan keeps every limit."""
+        return self.fits_flash & self.fits_sram & self.fits_weights & self.fits_deadline

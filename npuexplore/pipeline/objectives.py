@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import CompressionPlan, PlanBatch
 from npuexplore.cost.estimate import estimate
+from npuexplore.cost.part import part_of
 from npuexplore.errors import LimitsNotMet
 from npuexplore.pipeline.problem import Problem
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation, violations_of
@@ -28,11 +29,19 @@ def constraints_of(problem: Problem, *, with_quality: bool) -> tuple[Constraint,
     found = [
         _what_is_left(problem, "flash_bytes", mode.storage, limits.reserved_flash_bytes),
         _what_is_left(problem, "sram_bytes", mode.activations, limits.reserved_sram_bytes),
+        *_weight_memory(problem),
         Constraint("latency_ms", problem.network.frame_clock.frame_deadline_ms * limits.deadline_share_frac),
     ]
     if with_quality:
         found.append(Constraint("quality_loss_db", limits.quality_loss_db))
     return tuple(found)
+
+
+def _weight_memory(problem: Problem) -> Iterator[Constraint]:
+    """Room for weights where they have a memory of their own."""
+    part = part_of(problem.profile, problem.network, memory_mode=problem.study.memory_mode)
+    if part.weight_capacity_bytes is not None:
+        yield Constraint("engine_weight_bytes", float(part.weight_capacity_bytes))
 
 
 def _what_is_left(problem: Problem, name: str, memory: str, reserved_bytes: int) -> Constraint:

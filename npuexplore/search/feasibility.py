@@ -19,6 +19,7 @@ ROUNDS, PARENTS, CHILDREN = 100, 200, 400
 _REMEDIES = {
     "flash_bytes": "allow more sparsity or fewer weight_bits, or take a smaller network or more flash",
     "sram_bytes": "allow unit sparsity, take a smaller network, or a part or memory mode with more SRAM",
+    "engine_weight_bytes": "allow more sparsity or fewer weight_bits, or take a smaller network",
     "latency_ms": "allow more sparsity, take a smaller network, a faster part or a longer deadline_ms",
     "quality_loss_db": "raise the allowed loss, or list lower sparsities and more bits",
 }
