@@ -38,10 +38,13 @@ def show_estimate(document: Document) -> None:
         note(f"Assumed: {assumption}")
 
 
-def _weight_limit(document: Document) -> list[Any]:
-    """Room and whether it is enough, where weights have a memory of their own."""
+def _engine_weights(document: Document) -> list[list[Any]]:
+    """Weights that the engine reads, where they have a memory of their own."""
     limit = document["limits"]["weight_bytes"]
-    return ["", ""] if limit is None else [_count(limit), document["fits"]["weights"]]
+    if limit is None:
+        return []
+    held, fits = document["engine_weight_bytes"], document["fits"]["weights"]
+    return [["engine's weights", _count(held), _count(limit), fits]]
 
 
 def total_rows(document: Document) -> list[list[str]]:
@@ -55,7 +58,8 @@ def total_rows(document: Document) -> list[list[str]]:
         ["flash bytes", _count(totals["flash_bytes"]), _count(limits["flash_bytes"]), fits["flash"]],
         ["SRAM bytes", _count(totals["sram_bytes"]), _count(limits["sram_bytes"]), fits["sram"]],
         ["SRAM fullest at", document["peak_step"], "", ""],
-        ["weight bytes", _count(totals["weight_bytes"]), *_weight_limit(document)],
+        ["weight bytes", _count(totals["weight_bytes"]), "", ""],
+        *_engine_weights(document),
         ["energy per frame", _figure(totals["energy_uj"], "µJ"), "", ""],
         ["average power", _figure(totals["average_power_mw"], "mW"), "", ""],
     ]

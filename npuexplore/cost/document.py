@@ -40,6 +40,7 @@ def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
         "arena": [{"step": step, "live_bytes": live_bytes} for step, live_bytes in why.arena],
         "peak_step": why.peak_step,
         "battery_hours": dict(why.battery_hours),
+        "engine_weight_bytes": result.engine_weight_bytes[index].item(),
         "fits": fits_document(result, index),
         "limits": {
             "flash_bytes": result.flash_capacity_bytes,
