@@ -18,6 +18,7 @@ from npuexplore.errors import BadInput
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.pipeline.verify.replay import Ours, Replay
 from npuexplore.pipeline.verify.vela_fc import PARTS, fast, two_four
+from npuexplore.pipeline.verify.vela_lstm_steps import LstmSchedules, gate_weights
 from npuexplore.pipeline.verify.vela_parts import (
     MEMORY_COLUMNS,
     PLACE_COLUMNS,
@@ -34,7 +35,6 @@ from npuexplore.pipeline.verify.vela_products import (
     product_figures,
     slack_after_products,
 )
-from npuexplore.pipeline.verify.weights import recorded_weights
 
 QUANTITIES = ("npu_cycles", "op_cycles", *MEMORY_COLUMNS, *PARTS)
 CASE_COLUMNS = (
@@ -47,10 +47,6 @@ CASE_COLUMNS = (
     "bits",
     "seed",
 )
-GATE_SEEDS = {"i": 0, "f": 1, "g": 2, "o": 3}
-"""Seeds of the recorded weights, counted from the row's seed."""
-STATE_SEED = 10
-"""Added for recurrent weights."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,29 @@ def run(table: pd.DataFrame, path: Path) -> Ours:
         for name, values in _figures(table, each, bounds, slack[each.rows]).items():
             if name in ours:
                 ours[name][each.rows] = values
+    for place in places(table, path):
+        if place.route.network_io != place.route.activations:
+            _scheduled(table, place, ours)
     return ours
+
+
+def _scheduled(table: pd.DataFrame, place: Place, ours: dict[str, NDArray[np.int64]]) -> None:
+    """Overwrites cycles by those of whole layers, where it is their compiler that moves things."""
+    schedules, here = LstmSchedules(), table.iloc[place.rows]
+    for positions in here.groupby(list(CASE_COLUMNS), sort=False).indices.values():
+        costs = schedules.costs(place.engine, place.route, here.iloc[int(positions[0])])
+        for position in positions:
+            row, cost = int(place.rows[position]), costs[int(here["op_index"].iloc[position])]
+            if cost is None:
+                continue
+            ours["npu_cycles"][row], ours["op_cycles"][row] = cost.npu_cycles[0], cost.op_cycles[0]
+            if cost.staged is not None and cost.staged.chosen[0]:
+                one = _Run(place.engine, placement_of(place.route), cost.step.command, place.rows[[position]])
+                parts = _cycles(table, one)
+                ours["mac_cycles"][row], ours["cmd_cycles"][row] = parts.mac[0], parts.issue[0]
+            for name in place.route.memories:
+                busy = cost.memory_cycles.get(name)
+                ours[f"{name}_access_cycles"][row] = 0 if busy is None else busy[0]
 
 
 def _runs(table: pd.DataFrame, place: Place, path: Path) -> list[_Run]:
@@ -159,19 +177,10 @@ def _product_rows(
         fast=fast(here["weight_format"]),
         slices=slices,
         staged=np.array([len(one) > 2 for one in slices]),
-        matrix=lambda index: _weights(here.iloc[index], each.command),
+        matrix=lambda index: gate_weights(
+            here.iloc[index], each.command.gate, from_state=each.command.from_state
+        ),
         slack=slack,
-    )
-
-
-def _weights(row: pd.Series, command: Command) -> NDArray[np.int8]:
-    return recorded_weights(
-        int(row["hidden"]),
-        int(row["hidden" if command.from_state else "in_features"]),
-        structure=row["structure"],
-        sparsity=float(row["sparsity"]),
-        bits=int(row["bits"]),
-        seed=int(row["seed"]) + GATE_SEEDS[command.gate] + STATE_SEED * command.from_state,
     )
 
 

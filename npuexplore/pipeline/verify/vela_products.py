@@ -156,7 +156,6 @@ def _transferred(engine: EthosU, rows: ProductRows, index: int, blocks: Blocks) 
             stream=stream,
             ofm_block_depth=int(blocks.depth[index]),
             weight_format="fast" if rows.fast[index] else "default",
-            two_four=two_four,
         )
         sizes.append(encoded + int(scales[0]))
     return sizes[0], sizes[1]
@@ -170,9 +169,9 @@ def _scales(engine: EthosU, bounds: tuple[int, ...], blocks: Blocks) -> int:
 
 def _taken(rows: ProductRows, chosen: Flags) -> ProductRows:
     index = np.flatnonzero(chosen)
-    sizes = Sizes(
-        **{name: np.broadcast_to(values, chosen.shape)[index] for name, values in vars(rows.sizes).items()}
-    )
+    columns = {name: each for name, each in vars(rows.sizes).items() if isinstance(each, np.ndarray)}
+    taken = {name: np.broadcast_to(values, chosen.shape)[index] for name, values in columns.items()}
+    sizes = Sizes(**taken, positions=rows.sizes.positions)
     return ProductRows(
         sizes=sizes,
         encoded=rows.encoded[index],
