@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from npuexplore.compression.mlw.levels import CLIP_SIGMAS, Kept
 from npuexplore.compression.mlw.means import Means, means_of
-from npuexplore.compression.mlw.order import OUTPUT_GROUP, MlwStream
+from npuexplore.compression.mlw.order import LINE, OUTPUT_GROUP, MlwStream
 from npuexplore.compression.mlw.palette import ZERO_DOMINANCE
-from npuexplore.compression.mlw.runs import LINE, STEPS
+from npuexplore.compression.mlw.runs import STEPS
 from npuexplore.compression.mlw.size import (
     ALIGNMENT_BYTES,
     END_BITS,
@@ -115,17 +115,18 @@ def expected_sizes(
     weights, size, zeros = (np.asarray(sum(parts), np.float64) for parts in zip(*sizes, strict=True))
     return ExpectedSizes(
         default_bytes=size.reshape(shape),
-        fast_bytes=_fast_bytes(weights, flat[3], flat[6]).reshape(shape),
+        fast_bytes=_fast_bytes(weights, flat[3], two_four=stream.two_four).reshape(shape),
         weights=weights.reshape(shape),
         run_zeros=zeros.reshape(shape),
     )
 
 
-def _fast_bytes(weights: Floats, weight_bits: IntArray, two_four: Flags) -> Floats:
+def _fast_bytes(weights: Floats, weight_bits: IntArray, *, two_four: bool) -> Floats:
     """(n,) behind a header, every level of the grid being used."""
     levels = 2**weight_bits - 1
     width = np.select([levels <= limit for _, limit in FAST_WIDTHS], [bits for bits, _ in FAST_WIDTHS], 8)
-    width = np.where(two_four, 8, width)
+    if two_four:
+        width = np.full_like(width, 8)
     whole = ceil_div(np.rint(weights * width / 8).astype(np.int64) + FAST_HEADER_BYTES, FAST_ALIGNMENT_BYTES)
     return np.asarray(whole * float(FAST_ALIGNMENT_BYTES))
 

@@ -17,6 +17,8 @@ from npuexplore.units import round_up
 Generation = Literal["depth_first", "alternating"]
 Weights = NDArray[np.int16]
 
+LINE = 8
+"""Inputs of one output side by side in a stream."""
 OUTPUT_GROUP = 4
 """Outputs that a core of the alternating order takes at a time (Ethos-U85)."""
 
@@ -36,12 +38,17 @@ class MlwStream:
     ifm_block_elems: int
     """Depth of an input block; a stream is padded with zeros to whole ones."""
     ifm_ublock_elems: int = 8
-    """Inputs side by side in the stream; 16 in the 2:4 format."""
+    """Inputs side by side in the stream; twice as many in the 2:4 format."""
     cores: int = 1
     """Weight decoders, a stream each."""
     kernel_steps: int = 1
     """Kernel elements per microblock and input block. More than 1 in part-kernel blocks, which a single
     element is padded to with zeros."""
+
+    @property
+    def two_four(self) -> bool:
+        """Whether this is the order of the 2:4 format."""
+        return self.ifm_ublock_elems > LINE
 
 
 def streams(weights: NDArray[np.integer], stream: MlwStream, *, ofm_block_depth: int) -> Iterator[Weights]:

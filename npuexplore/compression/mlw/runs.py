@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.mlw.levels import GROUP_INPUTS
-from npuexplore.compression.mlw.order import OUTPUT_GROUP, MlwStream
+from npuexplore.compression.mlw.order import LINE, OUTPUT_GROUP, MlwStream
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-LINE = 8
 STEPS = (1, 2, 4, 8)
 """Zeros that one unary digit of a run stands for, by the divisor bits."""
 SAMPLED_UBLOCKS = 32

@@ -41,7 +41,6 @@ def encoded_bytes(
     ofm_block_depth: int,
     slices: Sequence[int] | None = None,
     weight_format: Format = "default",
-    two_four: bool = False,
 ) -> int:
     """Exact encoded size of a matrix (outputs, inputs) of int8 weights, zero point taken off.
 
@@ -57,7 +56,7 @@ def encoded_bytes(
     for start, end in pairwise(bounds):
         cut = list(streams(weights[start:end], stream, ofm_block_depth=ofm_block_depth))
         if weight_format == "fast":
-            size += fast_bytes(np.concatenate(cut), two_four=two_four)
+            size += fast_bytes(np.concatenate(cut), two_four=stream.two_four)
         else:
             size += sum(stream_bytes(one) for one in cut)
     return size

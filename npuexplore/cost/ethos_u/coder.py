@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.mlw import ExpectedSizes, MlwStream, expected_sizes
+from npuexplore.compression.mlw.levels import Kept
+from npuexplore.compression.mlw.order import LINE
 from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
 
@@ -16,8 +18,6 @@ Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-SIDE_BY_SIDE = 8
-"""Inputs beside each other in a stream; twice as many in the 2:4 format."""
 PART_KERNEL_STEPS_55 = {1: 4, 2: 2}
 """Kernel elements that a single one is padded to in part-kernel blocks of a U55 or U65, by input bytes."""
 PART_KERNEL_STEPS_85 = 5
@@ -35,6 +35,8 @@ class PlannedWeights:
     block_columns: Counts
     two_four: Flags
     """Whether two of each aligned four inputs are zero."""
+    kept: Kept = "random"
+    """Which weights the zeros leave; of all plans."""
 
 
 def planned_sizes(
@@ -60,11 +62,13 @@ def planned_sizes(
         "columns": inputs,
         "ifm_block_elems": _ifm_block(engine, ifm, part, input_bytes, two_four=two_four_format),
         "kernel_steps": _kernel_steps(engine, part, input_bytes, two_four=two_four_format),
-        **vars(weights),
+        **{name: one for name, one in vars(weights).items() if name != "kept"},
     }
     if depth.size == 0 or (depth == depth.flat[0]).all():
-        return expected_sizes(stream=_order(engine, int(depth.flat[0]) if depth.size else 0), **given)
-    return _by_depth(engine, depth, {name: np.broadcast_to(one, shape) for name, one in given.items()})
+        order = _order(engine, int(depth.flat[0]) if depth.size else LINE, two_four=two_four_format)
+        return expected_sizes(stream=order, kept=weights.kept, **given)
+    spread = {name: np.broadcast_to(one, shape) for name, one in given.items()}
+    return _by_depth(engine, depth, spread, kept=weights.kept, two_four=two_four_format)
 
 
 def stream_order(
@@ -78,22 +82,19 @@ def stream_order(
 ) -> MlwStream:
     """The order in which a part meets the weights of a product, for sizes of real tensors."""
     part, width = np.array(part_kernel), np.array(input_bytes)
-    order = _order(engine, ublock_depth)
-    return MlwStream(
-        generation=order.generation,
-        ofm_ublock_elems=order.ofm_ublock_elems,
+    return replace(
+        _order(engine, ublock_depth, two_four=two_four),
         ifm_block_elems=int(_ifm_block(engine, np.array(ifm_depth), part, width, two_four=two_four)),
-        ifm_ublock_elems=SIDE_BY_SIDE * (2 if two_four else 1),
-        cores=order.cores,
         kernel_steps=int(_kernel_steps(engine, part, width, two_four=two_four)),
     )
 
 
-def _order(engine: EthosU, ublock_depth: int) -> MlwStream:
+def _order(engine: EthosU, ublock_depth: int, *, two_four: bool) -> MlwStream:
     return MlwStream(
         generation="alternating" if isinstance(engine, EthosU85) else "depth_first",
         ofm_ublock_elems=ublock_depth,
-        ifm_block_elems=SIDE_BY_SIDE,
+        ifm_block_elems=LINE,
+        ifm_ublock_elems=LINE * (2 if two_four else 1),
         cores=engine.cores,
     )
 
@@ -104,10 +105,10 @@ def _ifm_block(
     """Inputs that a stream holds together; it is padded to whole ones."""
     if isinstance(engine, EthosU85):
         deep = part_kernel & (input_bytes == 2) & (not two_four)
-        return np.asarray(np.where(deep, SIDE_BY_SIDE, ifm_depth))
+        return np.asarray(np.where(deep, LINE, ifm_depth))
     assert isinstance(engine, EthosU55)
     whole = np.where(input_bytes == 2, engine.ifm_block_16bit_elems, engine.ifm_block_8bit_elems)
-    return np.asarray(np.where(part_kernel, SIDE_BY_SIDE, whole))
+    return np.asarray(np.where(part_kernel, LINE, whole))
 
 
 def _kernel_steps(engine: EthosU, part_kernel: Flags, input_bytes: Counts, *, two_four: bool) -> Counts:
@@ -118,13 +119,17 @@ def _kernel_steps(engine: EthosU, part_kernel: Flags, input_bytes: Counts, *, tw
     return np.asarray(np.where(part_kernel, steps, 1))
 
 
-def _by_depth(engine: EthosU, depth: Counts, given: dict[str, Any]) -> ExpectedSizes:
+def _by_depth(
+    engine: EthosU, depth: Counts, given: dict[str, Any], *, kept: Kept, two_four: bool
+) -> ExpectedSizes:
     """Sizes where microblocks differ between plans."""
     found: dict[str, Any] = {}
     for value in np.unique(depth):
         chosen = depth == value
         sizes = expected_sizes(
-            stream=_order(engine, int(value)), **{name: one[chosen] for name, one in given.items()}
+            stream=_order(engine, int(value), two_four=two_four),
+            kept=kept,
+            **{name: one[chosen] for name, one in given.items()},
         )
         for name, one in vars(sizes).items():
             found.setdefault(name, np.zeros(depth.shape))[chosen] = one

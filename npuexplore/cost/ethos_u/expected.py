@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.mlw import ExpectedSizes
+from npuexplore.compression.mlw import ExpectedSizes, two_four_chance
 from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.cost.ethos_u.coder import PlannedWeights, planned_sizes
 from npuexplore.cost.ethos_u.commands import blocks_of
@@ -17,13 +17,13 @@ from npuexplore.cost.ethos_u.pricing import Sizes, products_of
 from npuexplore.cost.ethos_u.schedule import Stored
 from npuexplore.cost.ethos_u.slices import SliceBytes
 from npuexplore.hardware.ethos_u import EthosU, EthosU85
-from npuexplore.units import round_up
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 ALIGNMENT_BYTES = 16
-"""Streams end on whole words."""
+"""No stream is shorter."""
 SHORT_SLICE = 16
 """Outputs of the shortest slice; the bytes of longer ones are taken to grow evenly from it."""
 
@@ -42,10 +42,16 @@ class ExpectedWeights:
         """What is expected of the weights of a product."""
         if not isinstance(self.engine, EthosU85):
             return Stored(None, lambda index: self._slices(command, index))
-        possible = np.asarray(self.weights.two_four)
+        possible = self._may_be_two_four(command)
         sparse = self._coded(command, two_four=True) if possible.any() else None
         plain = self._coded(command, two_four=False)
         return Stored(Candidates(plain, sparse, possible), lambda index: self._slices(command, index))
+
+    def _may_be_two_four(self, command: Command) -> Flags:
+        """(P,) whether zeros are more likely than not to leave two of each four inputs."""
+        columns = self.sizes.units if command.from_state else self.sizes.inputs
+        chance = two_four_chance(rows=self.sizes.units, columns=columns, **vars(self.weights))
+        return np.asarray(chance >= 0.5)
 
     def _slices(self, command: Command, index: Counts) -> SliceBytes:
         """Bytes of any slices: a straight line through those of the shortest one and of the whole."""
@@ -59,7 +65,7 @@ class ExpectedWeights:
             depth = ends - starts
             grown = short_bytes + per_output * (depth - short)
             size = np.where(depth == outputs, whole_bytes, np.maximum(grown, ALIGNMENT_BYTES))
-            return np.where(depth > 0, _whole_words(size), 0)
+            return np.where(depth > 0, _whole_bytes(size), 0)
 
         return slice_bytes
 
@@ -91,8 +97,8 @@ class ExpectedWeights:
     def _coded(self, command: Command, *, two_four: bool) -> Coded:
         sizes = self._sizes(command, two_four=two_four, whole=True)
         return Coded(
-            default_bytes=_whole_words(sizes.default_bytes),
-            fast_bytes=_whole_words(sizes.fast_bytes),
+            default_bytes=_whole_bytes(sizes.default_bytes),
+            fast_bytes=_whole_bytes(sizes.fast_bytes),
             source_weights=np.rint(sizes.weights).astype(np.int64),
             run_zeros=np.rint(sizes.run_zeros).astype(np.int64),
             distinct=2**self.weights.weight_bits - 1,
@@ -107,5 +113,6 @@ class ExpectedWeights:
         return blocks_of(self.engine, products_of(self.engine, command, asked))
 
 
-def _whole_words(size: Floats) -> Counts:
-    return np.asarray(round_up(np.rint(size).astype(np.int64), ALIGNMENT_BYTES))
+def _whole_bytes(size: Floats) -> Counts:
+    """Nearest; an expected size is no multiple of the words that real streams end on."""
+    return np.asarray(np.rint(size).astype(np.int64))

@@ -88,7 +88,6 @@ class RealWeights:
                 stream=order,
                 ofm_block_depth=depth,
                 weight_format="fast" if fast else "default",
-                two_four=two_four,
             )
         return self.known[case]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from npuexplore.errors import BadInput
-from npuexplore.pipeline.verify import vela_fc, vela_lstm, vela_net
+from npuexplore.pipeline.verify import vela_encoding, vela_fc, vela_lstm, vela_net
 from npuexplore.pipeline.verify.replay import Replay
 from npuexplore.pipeline.verify.statistics import quantity_document
 from npuexplore.pipeline.verify.tables import read_table, typed_table, whole_column
@@ -15,6 +15,7 @@ from npuexplore.pipeline.verify.tables import read_table, typed_table, whole_col
 SCHEMA = "npuexplore.verify/1"
 
 REPLAYS: Mapping[str, Replay] = {
+    "vela_encoding": vela_encoding.REPLAY,
     "vela_fc": vela_fc.REPLAY,
     "vela_lstm": vela_lstm.REPLAY,
     "vela_net": vela_net.REPLAY,
@@ -46,13 +47,14 @@ def replay_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Rows and quantities of one reference file, and a sentence for each kind of row that is left out."""
     replay, raw = REPLAYS[path.stem], read_table(path)
     table = typed_table(raw, path, texts=replay.texts, wholes=replay.wholes, fractions=replay.fractions)
-    present = [name for name in replay.quantities if name in table.columns]
+    columns = {name: replay.compared_with.get(name, name) for name in replay.quantities}
+    present = [name for name, column in columns.items() if column in table.columns]
     if not present:
         raise BadInput(
             f"{path}: nothing to compare with; give at least one of the columns "
-            f"{', '.join(replay.quantities)}"
+            f"{', '.join(dict.fromkeys(columns.values()))}"
         )
-    references = {name: whole_column(raw, name, path).to_numpy() for name in present}
+    references = {name: whole_column(raw, columns[name], path).to_numpy() for name in present}
     sentences: list[str] = []
     if replay.usable is not None:
         kept, sentences = replay.usable(table, path)

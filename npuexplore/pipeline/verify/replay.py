@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +34,5 @@ class Replay:
     """Figures of all rows of a typed table; the path is for what is said of bad cells."""
     usable: Callable[[pd.DataFrame, Path], tuple[NDArray[np.bool_], list[str]]] | None = None
     """(n,) rows that can be replayed, and sentences about the others; None where all can."""
+    compared_with: Mapping[str, str] = field(default_factory=dict)
+    """Reference columns of quantities that bear another name."""

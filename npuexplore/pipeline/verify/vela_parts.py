@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from npuexplore.compression.mlw.levels import CLIP_SIGMAS
 from npuexplore.cost.ethos_u.pricing import Placement
 from npuexplore.cost.traffic import Route, route_of
 from npuexplore.documents.shipped import shipped_folder
@@ -19,7 +20,6 @@ from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.hardware.load import compose_profile
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.verify.tables import known_values
-from npuexplore.pipeline.verify.weights import CLIP_SIGMAS
 
 PLACE_COLUMNS = ("accelerator", "system_config", "memory_mode")
 MEMORY_COLUMNS = ("sram_access_cycles", "dram_access_cycles", "flash_access_cycles")

@@ -7,10 +7,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.mlw.levels import CLIP_SIGMAS, greatest_level
 from npuexplore.errors import BadInput
-
-CLIP_SIGMAS = {8: 4.0, 6: 3.5, 4: 3.0, 3: 2.5, 2: 2.0}
-"""Standard deviations of the Gaussian that the greatest level of a grid of b bits stands for."""
 
 STRUCTURES = ("dense", "unstructured", "magnitude", "unit", "inunit", "nm24")
 """Names of recorded structures; `RxC` (blocks of R outputs by C inputs) besides."""
@@ -33,7 +31,7 @@ def recorded_weights(
         raise BadInput(f"recorded weights: bits: got {bits}; the recorded grids have {sorted(CLIP_SIGMAS)}")
     rng = np.random.default_rng(seed)
     gaussian = rng.standard_normal((rows, columns)).astype(np.float32)
-    top = 2 ** (bits - 1) - 1
+    top = greatest_level(bits)
     scaled = np.rint(gaussian * (top / CLIP_SIGMAS[bits]))
     levels: Int8Matrix = np.clip(scaled, -top, top).astype(np.int8)
     levels[_zeroed(gaussian, structure=structure, sparsity=sparsity, rng=rng)] = 0
@@ -47,15 +45,9 @@ def _zeroed(
     rows, columns = gaussian.shape
     if structure == "dense":
         return np.zeros((rows, columns), bool)
-    if structure == "unstructured":
-        return _chosen(rows * columns, sparsity, rng).reshape(rows, columns)
     if structure == "magnitude":
         smallest = np.argsort(np.abs(gaussian), axis=None)[: _share(sparsity, gaussian.size)]
         return np.isin(np.arange(gaussian.size), smallest).reshape(rows, columns)
-    if structure == "unit":
-        return np.repeat(_chosen(rows, sparsity, rng)[:, None], columns, axis=1)
-    if structure == "inunit":
-        return np.repeat(_chosen(columns, sparsity, rng)[None, :], rows, axis=0)
     if structure == "nm24":
         return _two_smallest_of_four(gaussian)
     return _blocks(rows, columns, structure=structure, sparsity=sparsity, rng=rng)
@@ -71,16 +63,28 @@ def _two_smallest_of_four(gaussian: NDArray[np.float32]) -> NDArray[np.bool_]:
     return zeroed.reshape(rows, columns)
 
 
-def _blocks(
-    rows: int, columns: int, *, structure: str, sparsity: float, rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def block_shape(structure: str, *, rows: int, columns: int) -> tuple[int, int]:
+    """Weights that a structure zeroes together, in a matrix (rows, columns): outputs and inputs.
+
+    >>> block_shape("16x1", rows=64, columns=32), block_shape("unit", rows=64, columns=32)
+    ((16, 1), (1, 32))
+    """
+    whole = {"unit": (1, columns), "inunit": (rows, 1)}
+    if structure in STRUCTURES:
+        return whole.get(structure, (1, 1))
     shape = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", structure)
     if shape is None:
         raise BadInput(
             f"recorded weights: structure: got {structure!r}; write one of {', '.join(STRUCTURES)}, or "
             "RxC such as 16x1"
         )
-    high, wide = int(shape[1]), int(shape[2])
+    return int(shape[1]), int(shape[2])
+
+
+def _blocks(
+    rows: int, columns: int, *, structure: str, sparsity: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    high, wide = block_shape(structure, rows=rows, columns=columns)
     down, across = -(-rows // high), -(-columns // wide)
     blocks = _chosen(down * across, sparsity, rng).reshape(down, across)
     return np.kron(blocks, np.ones((high, wide), bool))[:rows, :columns]

@@ -1,0 +1,121 @@
+"""`vela_encoding.csv`: encoded weights of single matrices, as Arm's compiler Vela stores them.
+
+`weight_bytes` is the exact size of the recorded weights; `expected_weight_bytes`, compared with the same
+column, is what a plan can expect of weights of which only structure, levels and shape are known. Formats
+and depth slices are our schedule's own in both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from npuexplore.compression.encoding import MAX_BLOCK
+from npuexplore.cost.ethos_u.coder import PlannedWeights
+from npuexplore.cost.ethos_u.expected import ExpectedWeights
+from npuexplore.cost.ethos_u.pricing import Sizes
+from npuexplore.cost.ethos_u.real_weights import RealWeights
+from npuexplore.cost.ethos_u.schedule import Layer, Storage, schedule
+from npuexplore.pipeline.verify.replay import Ours, Replay
+from npuexplore.pipeline.verify.vela_parts import PLACE_COLUMNS, Place, known_structures, places
+from npuexplore.pipeline.verify.weights import block_shape, recorded_weights
+from npuexplore.units import ceil_div
+
+Counts = NDArray[np.int64]
+
+CASE = ("in_features", "out_features", "structure", "sparsity", "bits", "seed")
+QUANTITIES = ("weight_bytes", "expected_weight_bytes")
+
+
+def run(table: pd.DataFrame, path: Path) -> Ours:
+    """Our figures for every row."""
+    known_structures(table, path)
+    ours = {name: np.zeros(len(table), np.int64) for name in QUANTITIES}
+    everywhere = list(places(table, path))
+    for case, rows in table.groupby(list(CASE), sort=False).indices.items():
+        _exact(table, rows, everywhere, ours["weight_bytes"], name=str(case))
+    for place in everywhere:
+        largest = table["structure"].iloc[place.rows].to_numpy() == "magnitude"
+        for rows in (place.rows[largest], place.rows[~largest]):
+            if rows.size:
+                ours["expected_weight_bytes"][rows] = _expected(table.iloc[rows], place)
+    return ours
+
+
+def _exact(
+    table: pd.DataFrame, rows: NDArray[np.intp], everywhere: list[Place], sizes: Counts, *, name: str
+) -> None:
+    """Fills in the sizes of one matrix on all parts."""
+    row = table.iloc[rows[0]]
+    weights = recorded_weights(
+        int(row["out_features"]),
+        int(row["in_features"]),
+        structure=row["structure"],
+        sparsity=float(row["sparsity"]),
+        bits=int(row["bits"]),
+        seed=int(row["seed"]),
+    )
+    known: dict[tuple[object, ...], int] = {}
+    for place in everywhere:
+        for index in np.intersect1d(rows, place.rows):
+            layer = _layer(table.iloc[[index]])
+            storage = RealWeights(place.engine, [layer], {(0, "", False): weights}, known, name)
+            sizes[index] = _stored(place, layer, storage)[0]
+
+
+def _expected(rows: pd.DataFrame, place: Place) -> Counts:
+    """(n,) expected bytes of matrices in one place."""
+    layer = _layer(rows)
+    return _stored(place, layer, ExpectedWeights(place.engine, layer.sizes, planned_weights(rows)))
+
+
+def planned_weights(rows: pd.DataFrame) -> PlannedWeights:
+    """What a plan would say of the matrices of some rows; either all or none of structure `magnitude`."""
+    high, wide = np.array(
+        [
+            block_shape(structure, rows=outputs, columns=inputs)
+            for structure, outputs, inputs in zip(
+                rows["structure"], rows["out_features"], rows["in_features"], strict=True
+            )
+        ]
+    ).T
+    groups = ceil_div(rows["out_features"].to_numpy(), high) * ceil_div(rows["in_features"].to_numpy(), wide)
+    return PlannedWeights(
+        zeros_frac=np.rint(rows["sparsity"].to_numpy() * groups) / groups,
+        weight_bits=rows["bits"].to_numpy(),
+        block_rows=np.minimum(high, MAX_BLOCK),
+        block_columns=np.minimum(wide, MAX_BLOCK),
+        two_four=(rows["structure"] == "nm24").to_numpy(),
+        kept="magnitude" if rows["structure"].iloc[0] == "magnitude" else "random",
+    )
+
+
+def _layer(rows: pd.DataFrame) -> Layer:
+    inputs = rows["in_features"].to_numpy()
+    sizes = Sizes(
+        inputs=inputs,
+        units=rows["out_features"].to_numpy(),
+        activation_bytes=np.ones_like(inputs),
+        two_four=np.zeros(inputs.size, np.bool_),
+    )
+    return Layer("dense", sizes)
+
+
+def _stored(place: Place, layer: Layer, storage: Storage) -> Counts:
+    """(n,) encoded bytes of all slices of a network of one product."""
+    costs = schedule(place.engine, place.route, [layer], storage).costs
+    return np.asarray(sum(cost.staged.weight_bytes for cost in costs if cost.staged is not None))
+
+
+REPLAY = Replay(
+    texts=(*PLACE_COLUMNS, "structure"),
+    wholes=("in_features", "out_features", "bits", "seed"),
+    fractions=("sparsity",),
+    quantities=QUANTITIES,
+    groupings=(("structure",), ("bits",), ("accelerator",)),
+    run=run,
+    compared_with={"expected_weight_bytes": "weight_bytes"},
+)
