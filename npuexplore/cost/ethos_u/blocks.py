@@ -106,15 +106,18 @@ def copy_blocks(
     )
     depths = np.stack([ofm_depths(engine, ublock) for ublock in engine.microblocks])
     depth = depths[index, _capped(outputs, engine)]
+    ifm_depth = depth
     if isinstance(engine, EthosU85):
         depth = np.where(activation, _activation_depth(engine, outputs, index), depth)
+        granule = _input_granule(engine, index, 8 * depth * elem_bytes) // elem_bytes
+        ifm_depth = np.where(activation, round_up(depth, granule), depth)
     widths = np.array([ublock.width for ublock in engine.microblocks])[index]
     return _single_position(
         engine,
         index=index,
         depth=depth,
         ifm_width=widths,
-        ifm_depth=depth,
+        ifm_depth=ifm_depth,
         part_kernel=np.zeros(np.shape(outputs), np.bool_),
     )
 
@@ -125,6 +128,14 @@ def _activation_depth(engine: EthosU85, outputs: Counts, index: NDArray[np.intp]
     room = engine.accumulator_ram_bytes // ACCUMULATOR_BYTES // (area * SPLIT_DEPTH)
     most = np.minimum(np.maximum(engine.macs_per_cycle, room), engine.ofm_block_limit.depth)
     return np.asarray(np.minimum(round_up(outputs, SPLIT_DEPTH), most))
+
+
+def _input_granule(engine: EthosU85, index: NDArray[np.intp], depth_bits: Counts) -> Counts:
+    """Bytes that the depth of an input block of `depth_bits` is a multiple of: shallow ones are wide."""
+    areas = [[height * width for height, width in ublock.ifm_granules] for ublock in engine.microblocks]
+    column = (depth_bits > BRICK_BITS) * 1 + (depth_bits > 2 * BRICK_BITS)
+    area = np.array(areas, np.int64)
+    return np.asarray(area[index, 0] // area[index, column] * (BRICK_BITS // 8))
 
 
 def least_waste(engine: EthosU, outputs: Counts, *, work: str) -> NDArray[np.intp]:

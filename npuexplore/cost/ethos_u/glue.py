@@ -96,8 +96,8 @@ def _copy_runs(engine: EthosU, copies: Copies, blocks: Blocks) -> tuple[Counts, 
     read = read_run_bytes(
         elems=copies.outputs,
         elem_bytes=copies.elem_bytes,
-        block_depth=blocks.depth,
-        block_width=blocks.width,
+        block_depth=blocks.ifm_depth,
+        block_width=blocks.ifm_width,
         tensor_width=1,
         bricks=copies.brick_input,
     )
