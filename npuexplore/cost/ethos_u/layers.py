@@ -7,7 +7,7 @@ is costed apart from the others: nothing is fetched for it before its first comm
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +40,16 @@ class LayerCosts:
     memory_cycles: Mapping[str, Counts]
     memory_bytes: Mapping[str, Counts]
     weight_bytes: Counts
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One kind of command of a layer."""
+
+    cost: Cost
+    repeats: int
+    weight_bytes: Counts | None
+    """(P,) stored weights of a product."""
 
 
 def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes) -> EngineCosts:
@@ -132,6 +142,13 @@ def plan_weights(engine: EthosU, layer: Layer, shapes: PlanShapes, *, index: int
 def _layer_costs(
     engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, layer: int
 ) -> LayerCosts:
+    return _summed(route, counted_costs(engine, route, tables, shapes, layer=layer))
+
+
+def counted_costs(
+    engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, layer: int
+) -> list[Counted]:
+    """The commands of one layer of P plans, all of one width of activations."""
     one = plan_layer(tables, shapes, layer=layer)
     weights = plan_weights(engine, one, shapes, index=layer)
     first, last = layer == 0, layer == len(tables.kinds) - 1
@@ -139,12 +156,13 @@ def _layer_costs(
     if one.sizes.positions > 1:
         product = convolution_cost(engine, route, steps[0], one.sizes, weights)
         rest = schedule_steps(engine, route, [one], steps[1:], weights).costs
-        return _summed(route, [(product.cost, 1), *((cost, 1) for cost in rest)], product.weight_bytes)
+        return [Counted(product.cost, 1, product.weight_bytes), *(Counted(cost, 1, None) for cost in rest)]
     repeats = Counter(range(len(steps))) if stages_weights(route) else _alike(steps)
     costs = schedule_steps(engine, route, [one], [steps[index] for index in repeats], weights).costs
-    counted = list(zip(costs, repeats.values(), strict=True))
-    stored = sum(cost.staged.weight_bytes * times for cost, times in counted if cost.staged is not None)
-    return _summed(route, counted, np.asarray(stored))
+    return [
+        Counted(cost, times, None if cost.staged is None else cost.staged.weight_bytes)
+        for cost, times in zip(costs, repeats.values(), strict=True)
+    ]
 
 
 def _alike(steps: Sequence[Step]) -> Counter[int]:
@@ -153,27 +171,29 @@ def _alike(steps: Sequence[Step]) -> Counter[int]:
     return Counter(first.setdefault(step.command, index) for index, step in enumerate(steps))
 
 
-def _summed(route: Route, costs: Sequence[tuple[Cost, int]], weight_bytes: Counts) -> LayerCosts:
-    none = np.zeros_like(weight_bytes)
+def _summed(route: Route, counted: Sequence[Counted]) -> LayerCosts:
+    none = np.zeros_like(counted[0].cost.op_cycles)
 
-    def total(values: Sequence[tuple[Counts, int]]) -> Counts:
+    def total(values: Iterable[tuple[Counts, int]]) -> Counts:
         return np.asarray(sum((value * times for value, times in values), none))
 
-    products = [(cost.npu_cycles, times) for cost, times in costs if cost.step.command.kind == "product"]
-    glue = [(cost.npu_cycles, times) for cost, times in costs if cost.step.command.kind != "product"]
+    products = [each for each in counted if each.cost.step.command.kind == "product"]
+    others = [each for each in counted if each.cost.step.command.kind != "product"]
     return LayerCosts(
-        product_cycles=total(products),
-        glue_cycles=total(glue),
-        cycles=total([(cost.op_cycles, times) for cost, times in costs]),
+        product_cycles=total((each.cost.npu_cycles, each.repeats) for each in products),
+        glue_cycles=total((each.cost.npu_cycles, each.repeats) for each in others),
+        cycles=total((each.cost.op_cycles, each.repeats) for each in counted),
         memory_cycles={
-            name: total([(cost.memory_cycles.get(name, none), times) for cost, times in costs])
+            name: total((each.cost.memory_cycles.get(name, none), each.repeats) for each in counted)
             for name in route.regions
         },
         memory_bytes={
-            name: total([(cost.memory_bytes.get(name, none), times) for cost, times in costs])
+            name: total((each.cost.memory_bytes.get(name, none), each.repeats) for each in counted)
             for name in route.regions
         },
-        weight_bytes=weight_bytes,
+        weight_bytes=total(
+            (each.weight_bytes, each.repeats) for each in counted if each.weight_bytes is not None
+        ),
     )
 
 
