@@ -1,7 +1,8 @@
 """Costs of layers on an Ethos-U: each is a list of commands, each bound by its work or its memories.
 
 NPU cycles do not depend on the weights' values; zeros and low bit-widths act through encoded bytes. A layer
-is costed apart from the others: nothing is fetched for it before its first command.
+is costed apart from the others; of the one before it knows what it is handed, which its weights may be
+copied under.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 
 from npuexplore.compression.shapes import PlanShapes
 from npuexplore.cost.compute import EngineCosts
+from npuexplore.cost.ethos_u.buffering import LARGEST_BUFFER_BYTES, Before
 from npuexplore.cost.ethos_u.coder import PlannedWeights
 from npuexplore.cost.ethos_u.convolution import convolution_cost
 from npuexplore.cost.ethos_u.expected import ExpectedWeights
-from npuexplore.cost.ethos_u.lowering import Fused
-from npuexplore.cost.ethos_u.placement import stages_weights
-from npuexplore.cost.ethos_u.pricing import Sizes
-from npuexplore.cost.ethos_u.schedule import Cost, Layer, Step, layer_steps, schedule_steps
+from npuexplore.cost.ethos_u.lowering import HIDDEN, Command, Fused
+from npuexplore.cost.ethos_u.placement import planned_placement, stages_weights
+from npuexplore.cost.ethos_u.pricing import Sizes, price
+from npuexplore.cost.ethos_u.schedule import BETWEEN, Cost, Layer, Step, layer_steps, schedule_steps
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.units import ceil_div
@@ -157,12 +159,28 @@ def counted_costs(
         product = convolution_cost(engine, route, steps[0], one.sizes, weights)
         rest = schedule_steps(engine, route, [one], steps[1:], weights).costs
         return [Counted(product.cost, 1, product.weight_bytes), *(Counted(cost, 1, None) for cost in rest)]
+    before = None if first else _before(engine, route, one, after=tables.kinds[layer - 1])
     repeats = Counter(range(len(steps))) if stages_weights(route) else _alike(steps)
-    costs = schedule_steps(engine, route, [one], [steps[index] for index in repeats], weights).costs
+    chosen = [steps[index] for index in repeats]
+    costs = schedule_steps(engine, route, [one], chosen, weights, before=before).costs
     return [
         Counted(cost, times, None if cost.staged is None else cost.staged.weight_bytes)
         for cost, times in zip(costs, repeats.values(), strict=True)
     ]
+
+
+def _before(engine: EthosU, route: Route, layer: Layer, *, after: str) -> Before:
+    """What runs before a layer, of all that its own state tells; `after` is the kind of the layer before.
+
+    A recurrent layer ends with a copy of its state; the product of a dense one is taken to have as many
+    inputs as outputs.
+    """
+    sizes = replace(layer.sizes, units=layer.sizes.inputs)
+    recurrent = after in ("lstm", "gru")
+    last = Command("copy" if recurrent else "product", (HIDDEN if recurrent else BETWEEN,), BETWEEN)
+    cycles = price(engine, last, sizes, planned_placement(route)).cycles.npu
+    limit = LARGEST_BUFFER_BYTES if route.arena_limit_bytes is None else route.arena_limit_bytes
+    return Before(cycles, np.full_like(cycles, limit))
 
 
 def _alike(steps: Sequence[Step]) -> Counter[int]:
