@@ -17,8 +17,8 @@ from npuexplore.workload.load import load_network
 
 TABLES = Path(__file__).parent / "vela"
 STRUCTURES = {"dense": "dense", "unstructured": "weight", "nm24": "two_four"}
-CYCLES_TOLERANCE_FRAC = 0.01
-"""The coder's mean size stands for that of the recorded weights."""
+CYCLES_TOLERANCE_FRAC = {"Sram_Only": 0.002, "Shared_Sram": 0.002, "Dedicated_Sram_384KB": 0.025}
+"""The coder's mean size stands for that of the recorded weights; staging decides on it, too."""
 BYTES_TOLERANCE_FRAC = 0.01
 
 
@@ -64,8 +64,8 @@ def test_the_papers_network_costs_what_vela_says(row: dict[str, str]) -> None:
         profile, network, uniform_plan(network, LayerPlan(**choice)), memory_mode=row["memory_mode"]
     )
 
-    cycles = int(result.layers.cycles[0, 1:].sum())
-    assert cycles == pytest.approx(int(row["tot_cycles"]), rel=CYCLES_TOLERANCE_FRAC), row["source"]
+    cycles, tolerance = int(result.layers.cycles[0, 1:].sum()), CYCLES_TOLERANCE_FRAC[row["memory_mode"]]
+    assert cycles == pytest.approx(int(row["tot_cycles"]), rel=tolerance), row["source"]
     assert int(result.weight_bytes[0]) == pytest.approx(
         int(row["enc_weight_bytes"]), rel=BYTES_TOLERANCE_FRAC
     )
