@@ -8,9 +8,9 @@ from typing import get_args
 
 from pydantic import ValidationError
 
+from npuexplore.compression.matrix_plan import TWO_FOUR_SPARSITY_FRAC
 from npuexplore.compression.plan import (
     STRUCTURES,
-    TWO_FOUR_SPARSITY_FRAC,
     CompressionPlan,
     LayerPlan,
     check_plan,

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic import SerializerFunctionWrapHandler as Wrapped
 
+from npuexplore.compression.matrix_plan import (
+    TWO_FOUR_SPARSITY_FRAC,
+    BlockShape,
+    MatrixChoice,
+    MatrixPlan,
+    matrix_choice,
+)
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
 from npuexplore.hardware.figures import ActivationBits, WeightBits
-from npuexplore.workload.network import Conv1x1Layer, Network, positions_of
+from npuexplore.workload.network import Conv1x1Layer, Network, is_recurrent, matrices, positions_of
 
 Structure = Literal["dense", "weight", "block", "unit", "two_four"]
 STRUCTURES: tuple[str, ...] = get_args(Structure)
 """Index into this = the code in `PlanBatch.structure`."""
 
-TWO_FOUR_SPARSITY_FRAC = 0.5
-"""The one sparsity of `two_four`: two of every four."""
-
-BlockShape = tuple[Annotated[int, Field(ge=1, le=256)], Annotated[int, Field(ge=1, le=256)]]
+MATRIX_KEYS = {"w_ih": "w_x", "w_hh": "w_h"}
+"""Keys of a layer's plan by the arrays that they are about; `w` of other layers has none."""
 
 
 class LayerPlan(Model):
@@ -30,7 +36,8 @@ class LayerPlan(Model):
 
     `sparsity_frac` is zeros/total of the layer's weights for `weight` and `block`, and the share of
     hidden units (or dense outputs, or output channels) removed for `unit`. Under `two_four` the two
-    smallest of each aligned group of 4 inputs are zero, so that it is 0.5.
+    smallest of each aligned group of 4 inputs are zero, so that it is 0.5. The two matrices of a recurrent
+    layer share all this unless `w_x` or `w_h` say otherwise.
     """
 
     structure: Structure = "dense"
@@ -39,6 +46,10 @@ class LayerPlan(Model):
     """Block r x c = r outputs by c inputs; given for `block` only."""
     weight_bits: WeightBits = 8
     activation_bits: ActivationBits = 8
+    w_x: MatrixPlan | None = None
+    """What differs for the matrix that multiplies the layer's input (recurrent layers only)."""
+    w_h: MatrixPlan | None = None
+    """What differs for the matrix that multiplies the layer's own state (recurrent layers only)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +82,52 @@ class LayerPlan(Model):
             raise ValueError("structure dense has sparsity_frac 0; choose weight, block, unit or two_four")
         return self
 
+    @field_validator("w_x", "w_h")
+    @classmethod
+    def matrix_goes_with_the_layer(cls, own: MatrixPlan | None, info: ValidationInfo) -> MatrixPlan | None:
+        """What a matrix has of its own makes sense beside what it takes from its layer."""
+        layer = info.data
+        if own is not None and {"structure", "sparsity_frac", "block", "weight_bits"} <= set(layer):
+            whole = MatrixChoice(
+                layer["structure"], layer["sparsity_frac"], layer["block"], layer["weight_bits"]
+            )
+            if (whole.structure == "block") == (whole.block is not None):
+                matrix_choice(whole, own)
+        return own
+
+    @model_serializer(mode="wrap")
+    def without_matrices_that_share(self, wrapped: Wrapped) -> dict[str, Any]:
+        """A layer whose matrices have nothing of their own does not mention them."""
+        document: dict[str, Any] = wrapped(self)
+        return {
+            name: value
+            for name, value in document.items()
+            if value is not None or name not in MATRIX_KEYS.values()
+        }
+
+    def of_matrix(self, name: str) -> MatrixChoice:
+        """What is done to a matrix, named as among the parameters: `w_ih`, `w_hh` or `w`.
+
+        >>> layer = LayerPlan(structure="weight", sparsity_frac=0.5, w_h=MatrixPlan(weight_bits=4))
+        >>> [layer.of_matrix(name).weight_bits for name in ("w_ih", "w_hh")]
+        [8, 4]
+        """
+        own = getattr(self, MATRIX_KEYS[name]) if name in MATRIX_KEYS else None
+        whole = MatrixChoice(self.structure, self.sparsity_frac, self.block, self.weight_bits)
+        return whole if own is None else matrix_choice(whole, own)
+
+    @property
+    def matrices_differ(self) -> bool:
+        """Whether the layer's two matrices are not treated alike."""
+        own = self.w_x is not None or self.w_h is not None
+        return own and self.of_matrix("w_ih") != self.of_matrix("w_hh")
+
+    @property
+    def shared(self) -> LayerPlan | MatrixChoice:
+        """What both matrices are treated with; the layer's own words where they differ."""
+        own = self.w_x is not None or self.w_h is not None
+        return self.of_matrix("w_ih") if own and not self.matrices_differ else self
+
 
 class CompressionPlan(Model):
     """A choice per layer (layers not named stay dense int8), and how often state updates are skipped."""
@@ -90,6 +147,13 @@ def check_plan(plan: CompressionPlan, network: Network) -> None:
     for name, choice in plan.layers.items():
         if name not in names:
             raise BadInput(f"plan: layers.{name}: network {network.name} has no such layer; it has {names}")
+        layer = network.layers[names.index(name)]
+        own = [key for key in MATRIX_KEYS.values() if getattr(choice, key) is not None]
+        if own and not is_recurrent(layer):
+            raise BadInput(
+                f"plan: layers.{name}.{own[0]}: a {layer.kind} layer has one matrix; leave {own[0]} out and "
+                "say it of the layer"
+            )
         if choice.structure == "unit" and name in whole:
             raise BadInput(
                 f"plan: layers.{name}: structure unit would remove {whole[name]}; use weight or block there"
@@ -111,6 +175,26 @@ def unit_keepers(network: Network) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class MatrixBatch:
+    """What P plans do to each of the M matrices of a network, layers' choices repeated."""
+
+    structure: NDArray[np.int8]
+    """(P, M) index into STRUCTURES."""
+    sparsity_frac: NDArray[np.float64]
+    """(P, M)"""
+    block_rows: NDArray[np.int64]
+    """(P, M), 1 where the structure is not block."""
+    block_columns: NDArray[np.int64]
+    """(P, M), 1 where the structure is not block."""
+    weight_bits: NDArray[np.int64]
+    """(P, M)"""
+
+    def take(self, index: NDArray[np.integer] | slice) -> MatrixBatch:
+        """The plans at `index`, in that order."""
+        return MatrixBatch(**{name: values[index] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True)
 class PlanBatch:
     """P plans over the L layers of one network, as arrays."""
 
@@ -128,13 +212,21 @@ class PlanBatch:
     """(P, L)"""
     skip_rate_frac: NDArray[np.float64]
     """(P,)"""
+    matrices: MatrixBatch | None = None
+    """Of every matrix, where those of some layer differ; None where each follows its layer."""
 
     def __len__(self) -> int:
         return int(self.structure.shape[0])
 
     def take(self, index: NDArray[np.integer] | slice) -> PlanBatch:
         """The plans at `index`, in that order."""
-        return PlanBatch(**{name: values[index] for name, values in vars(self).items()})
+        return PlanBatch(**{name: _taken(values, index) for name, values in vars(self).items()})
+
+
+def _taken(values: Any, index: NDArray[np.integer] | slice) -> Any:
+    if values is None:
+        return None
+    return values.take(index) if isinstance(values, MatrixBatch) else values[index]
 
 
 def batch_plans(plans: Sequence[CompressionPlan], network: Network) -> PlanBatch:
@@ -142,34 +234,84 @@ def batch_plans(plans: Sequence[CompressionPlan], network: Network) -> PlanBatch
     for plan in plans:
         check_plan(plan, network)
     table = [[plan.of(layer.name) for layer in network.layers] for plan in plans]
-    blocks = [[choice.block or (1, 1) for choice in row] for row in table]
+    activation_bits = [[choice.activation_bits for choice in row] for row in table]
+    own = None
+    if any(choice.matrices_differ for row in table for choice in row):
+        names = [(layer, matrix) for layer, matrix, _, _ in matrices(network)]
+        own = MatrixBatch(
+            **_choice_arrays([[plan.of(layer).of_matrix(name) for layer, name in names] for plan in plans])
+        )
     return PlanBatch(
-        structure=np.array([[STRUCTURES.index(c.structure) for c in row] for row in table], np.int8),
-        sparsity_frac=np.array([[c.sparsity_frac for c in row] for row in table], np.float64),
-        block_rows=np.array([[b[0] for b in row] for row in blocks], np.int64),
-        block_columns=np.array([[b[1] for b in row] for row in blocks], np.int64),
-        weight_bits=np.array([[c.weight_bits for c in row] for row in table], np.int64),
-        activation_bits=np.array([[c.activation_bits for c in row] for row in table], np.int64),
+        **_choice_arrays([[choice.shared for choice in row] for row in table]),
+        activation_bits=np.array(activation_bits, np.int64),
         skip_rate_frac=np.array([plan.skip_rate_frac for plan in plans], np.float64),
+        matrices=own,
     )
+
+
+def _choice_arrays(table: Sequence[Sequence[LayerPlan | MatrixChoice]]) -> dict[str, NDArray[Any]]:
+    """(P, L) or (P, M) arrays of choices."""
+    blocks = [[choice.block or (1, 1) for choice in row] for row in table]
+    return {
+        "structure": np.array([[STRUCTURES.index(c.structure) for c in row] for row in table], np.int8),
+        "sparsity_frac": np.array([[c.sparsity_frac for c in row] for row in table], np.float64),
+        "block_rows": np.array([[b[0] for b in row] for row in blocks], np.int64),
+        "block_columns": np.array([[b[1] for b in row] for row in blocks], np.int64),
+        "weight_bits": np.array([[c.weight_bits for c in row] for row in table], np.int64),
+    }
+
+
+def matrices_of(plans: PlanBatch, owner: NDArray[np.intp]) -> MatrixBatch:
+    """What plans do to each matrix; each follows its layer where the plans do not say otherwise.
+
+    owner : (M,) layer of each matrix
+    """
+    if plans.matrices is not None:
+        return plans.matrices
+    return MatrixBatch(**{field.name: getattr(plans, field.name)[:, owner] for field in fields(MatrixBatch)})
 
 
 def plan_at(plans: PlanBatch, index: int, network: Network) -> CompressionPlan:
     """One plan of a batch as a document."""
     layers = {}
+    names = [(layer, matrix) for layer, matrix, _, _ in matrices(network)]
     for column, layer in enumerate(network.layers):
-        structure = STRUCTURES[plans.structure[index, column]]
-        block = (int(plans.block_rows[index, column]), int(plans.block_columns[index, column]))
-        layers[layer.name] = LayerPlan.model_validate(
-            {
-                "structure": structure,
-                "sparsity_frac": float(plans.sparsity_frac[index, column]),
-                "block": block if structure == "block" else None,
-                "weight_bits": int(plans.weight_bits[index, column]),
-                "activation_bits": int(plans.activation_bits[index, column]),
-            }
-        )
+        document = {
+            **_choice_document(plans, index, column),
+            "activation_bits": int(plans.activation_bits[index, column]),
+        }
+        if plans.matrices is not None and is_recurrent(layer):
+            columns = [names.index((layer.name, name)) for name in MATRIX_KEYS]
+            own = [_choice_document(plans.matrices, index, each) for each in columns]
+            if own[0] != own[1]:
+                document |= _own_documents(document, zip(MATRIX_KEYS.values(), own, strict=True))
+        layers[layer.name] = LayerPlan.model_validate(document)
     return CompressionPlan(layers=layers, skip_rate_frac=float(plans.skip_rate_frac[index]))
+
+
+def _choice_document(plans: PlanBatch | MatrixBatch, index: int, column: int) -> dict[str, Any]:
+    structure = STRUCTURES[plans.structure[index, column]]
+    block = (int(plans.block_rows[index, column]), int(plans.block_columns[index, column]))
+    return {
+        "structure": structure,
+        "sparsity_frac": float(plans.sparsity_frac[index, column]),
+        "block": block if structure == "block" else None,
+        "weight_bits": int(plans.weight_bits[index, column]),
+    }
+
+
+def _own_documents(
+    layer: Mapping[str, Any], own: Iterable[tuple[str, Mapping[str, Any]]]
+) -> dict[str, dict[str, Any]]:
+    """What each matrix has that its layer has not; another structure with its own sparsity."""
+
+    def differs(matrix: Mapping[str, Any], name: str) -> bool:
+        return matrix[name] != layer[name] or (
+            name == "sparsity_frac" and matrix["structure"] != layer["structure"]
+        )
+
+    given = {key: {name: one[name] for name in one if differs(one, name)} for key, one in own}
+    return {key: document for key, document in given.items() if document}
 
 
 def uniform_plan(network: Network, choice: LayerPlan, *, skip_rate_frac: float = 0.0) -> CompressionPlan:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.matrix_plan import TWO_FOUR_SPARSITY_FRAC, BlockShape
 from npuexplore.compression.plan import (
     STRUCTURES,
-    TWO_FOUR_SPARSITY_FRAC,
-    BlockShape,
     PlanBatch,
     Structure,
     unit_keepers,

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from npuexplore.compression.matrix_plan import TWO_FOUR_SPARSITY_FRAC, BlockShape
 from npuexplore.compression.plan import (
     STRUCTURES,
-    TWO_FOUR_SPARSITY_FRAC,
-    BlockShape,
     LayerPlan,
     PlanBatch,
     Structure,
