@@ -7,11 +7,12 @@ Sizes are bits; a matrix starts on a byte. Formats:
 - csr_delta8: per row a pointer; per non-zero weight its value and the 8-bit distance to the one before.
 - block_bitmap: map bits per granule, then the granules that hold a non-zero weight.
 - block_index: per stored block its values and an index; per block row a pointer.
-- mlw: Arm's lossless coder, by its measured bytes per weight.
+- mlw: Arm's lossless coder; see the package of that name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -106,9 +107,47 @@ def surviving_frac(
     ...     block_rows=np.array([[1]]), block_columns=np.array([[16]]))
     array([[0.25]])
     """
-    touched = groups_touched(granule[0])[block_rows] * groups_touched(granule[1])[block_columns]
-    surviving: NDArray[np.float64] = 1.0 - zeros_frac**touched
-    return surviving
+    down, across = groups_touched(granule[0])[block_rows], groups_touched(granule[1])[block_columns]
+    if not ((down % 1.0).any() or (across % 1.0).any()):
+        return np.asarray(1.0 - zeros_frac ** (down * across))
+    # Misfit blocks: a granule touches the mean rounded down or up, at the share that gives the mean.
+    cleared = np.zeros(np.broadcast_shapes(zeros_frac.shape, down.shape, across.shape))
+    for high, of_high in _rounded_both_ways(down):
+        for wide, of_wide in _rounded_both_ways(across):
+            cleared += of_high * of_wide * zeros_frac ** (high * wide)
+    return 1.0 - cleared
+
+
+def _rounded_both_ways(
+    touched: NDArray[np.float64],
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    low = np.floor(touched)
+    yield low, 1.0 - (touched - low)
+    yield low + 1.0, touched - low
+
+
+def csr_fillers(
+    *,
+    rows: IntArray | int,
+    columns: IntArray | int,
+    zeros_frac: NDArray[np.float64],
+    block_columns: IntArray | int = 1,
+) -> NDArray[np.float64]:
+    """Zeros that csr_delta8 is expected to store because a distance does not fit; all arguments broadcast.
+
+    zeros_frac : share of zero groups, which lie independently. k x 255 zeros before a weight that is not
+    zero cover whole groups: it begins a group, and those before it are all zero.
+
+    >>> csr_fillers(rows=100, columns=300, zeros_frac=np.array([0.99])).round(1)
+    array([3.5])
+    """
+    width, total = np.asarray(columns), np.zeros(np.shape(zeros_frac))
+    groups = ceil_div(width, block_columns)
+    for fillers in range(1, 1 + (int(width.max(initial=1)) - 1) // CSR_DELTA_LIMIT):
+        before = ceil_div(np.asarray(fillers * CSR_DELTA_LIMIT), block_columns)
+        begins = np.maximum(groups - before, 0)
+        total = total + rows * begins * (1.0 - zeros_frac) * zeros_frac**before
+    return np.asarray(total)
 
 
 def to_bytes(bits: IntArray) -> IntArray:

@@ -142,6 +142,17 @@ def two_four_kept(columns: IntArray | int) -> Any:
     return 2 * (columns // 4) + np.minimum(columns % 4, 2)
 
 
+def csr_fillers(tables: NetworkTables, shapes: PlanShapes) -> Counts:
+    """(P, M) zeros expected to be stored in csr_delta8 besides the non-zero weights, in all gates."""
+    fillers = encoding.csr_fillers(
+        rows=tables.matrix_gates * shapes.rows,
+        columns=shapes.columns,
+        zeros_frac=matrix_values(np.where(shapes.two_four, 0.0, shapes.zeros_frac), tables),
+        block_columns=matrix_values(shapes.block_columns, tables),
+    )
+    return np.asarray(np.rint(fillers).astype(np.int64))
+
+
 def sum_layers(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
     """(P, M) values of matrices summed to (P, L) of their layers.
 

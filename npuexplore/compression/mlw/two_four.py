@@ -40,7 +40,8 @@ def two_four_chance(
     kinds, kind = np.unique(np.stack(flat[3:6]), axis=1, return_inverse=True)
     for number, (bits, high, wide) in enumerate(kinds.T.tolist()):
         here = (kind.ravel() == number) & ~flat[6]
-        groups = ceil_div(flat[0][here], high) * ceil_div(flat[1][here], GROUP_INPUTS)
+        # A last group that is cut short to one or two inputs always fits.
+        groups = ceil_div(flat[0][here], high) * ((flat[1][here] + 1) // GROUP_INPUTS)
         full = _full_group_frac(flat[2][here], bits=bits, block_rows=high, block_columns=wide, kept=kept)
         chance[here] = np.exp(groups * np.log1p(-np.minimum(full, 1.0 - 1e-12)))
     return chance.reshape(shape)

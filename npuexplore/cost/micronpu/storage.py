@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression import encoding
-from npuexplore.compression.shapes import PlanShapes, matrix_values, two_four_kept
+from npuexplore.compression.shapes import PlanShapes, csr_fillers, matrix_values, two_four_kept
 from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.units import IntArray, ceil_div
 from npuexplore.workload.counts import Counts, NetworkTables
@@ -56,7 +56,8 @@ def _bitmap(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> Stor
 
 def _csr(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> Stored:
     width = matrix_values(shapes.weight_bits, tables)
-    bits = encoding.csr_bits(shapes.kept_elems, rows=tables.matrix_gates * shapes.rows, bits=width)
+    stored = shapes.kept_elems + csr_fillers(tables, shapes)
+    bits = encoding.csr_bits(stored, rows=tables.matrix_gates * shapes.rows, bits=width)
     return _single_weights(engine, shapes, name="csr_delta8", bits=bits)
 
 
