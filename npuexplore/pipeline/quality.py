@@ -138,7 +138,7 @@ def sensitivity_model(
     names = [layer.name for layer in network.layers]
     for row in sorted(rows, key=lambda row: row["sparsity_frac"]):
         layer = names.index(row["layer"])
-        choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields})
+        choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields if key in row})
         plan = batch_plans([CompressionPlan(layers={row["layer"]: choice})], network)
         bits = int(bits_keys(plan)[0, layer])
         if choice.sparsity_frac == 0.0:
