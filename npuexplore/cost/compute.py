@@ -47,6 +47,9 @@ class EngineCosts:
     """(P, L) bytes of the activations' memory that inputs, outputs, scratch and staged weights take while a
     layer runs, if the engine's compiler places them in its own way; None where `footprint` counts them.
     The states of recurrent layers are not in it: they are alive all the time and added for all layers."""
+    held_bytes: Counts | None = None
+    """(P, L) bytes of the activations' memory that a layer's state, and what waits for the layer, take all
+    the time, if the engine's compiler places them in its own way; None where `footprint` counts them."""
 
 
 def mac_array_cycles(macs: IntArray, *, macs_per_cycle: int) -> Any:

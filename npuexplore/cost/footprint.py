@@ -100,7 +100,7 @@ def always_bytes(
     profile: HardwareProfile, route: Route, tables: NetworkTables, shapes: PlanShapes, *, costs: EngineCosts
 ) -> Counts:
     """(P, L) recurrent state, and weights and biases where they are not streamed from another memory."""
-    state = state_bytes(tables, shapes)
+    state = state_bytes(tables, shapes) if costs.held_bytes is None else costs.held_bytes
     if route.weights != route.activations:
         return state
     return np.asarray(state + costs.weight_bytes + bias_bytes(tables, shapes, profile.runtime))

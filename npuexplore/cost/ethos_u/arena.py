@@ -126,20 +126,22 @@ def tensor_bytes(tensor: Tensor, sizes: Sizes, *, is_input: bool) -> Counts:
     elems = sizes.inputs if is_input else sizes.units
     stored = round_up(elems, BRICK_ELEMS) if tensor.bricks else elems
     width = 2 if tensor.wide else sizes.activation_bytes
-    return np.asarray(round_up(stored * width, ALIGNMENT_BYTES))
+    return np.asarray(round_up(stored * width * sizes.positions, ALIGNMENT_BYTES))
 
 
-def tensor_spans(uses: Sequence[Use], *, memory: str, memories: Mapping[Place, str]) -> list[Span]:
+def tensor_spans(
+    uses: Sequence[Use], *, memory: str, memories: Mapping[Place, str], without: str = ""
+) -> list[Span]:
     """Spans of the tensors that lie in `memory`, over all commands in their order.
 
-    memories : memory of each place that a tensor may be in
+    memories : memory of each place that a tensor may be in ; without : name of a tensor to leave out
     """
     end = MOMENTS * len(uses)
     shared = _shared_rooms(uses, memory=memory, memories=memories)
     spans: dict[str, Span] = {}
     for index, use in enumerate(uses):
         for name, tensor, is_input in _tensors(use):
-            if memories[tensor.place] != memory:
+            if memories[tensor.place] != memory or name == without:
                 continue
             room = shared.get(name, name)
             first, last = MOMENTS * index, MOMENTS * index + 1

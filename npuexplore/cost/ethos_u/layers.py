@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from npuexplore.compression.shapes import PlanShapes
 from npuexplore.cost.compute import EngineCosts
+from npuexplore.cost.ethos_u.arena import Use
 from npuexplore.cost.ethos_u.buffering import LARGEST_BUFFER_BYTES, Before
 from npuexplore.cost.ethos_u.coder import PlannedWeights
 from npuexplore.cost.ethos_u.convolution import convolution_cost
@@ -23,7 +24,8 @@ from npuexplore.cost.ethos_u.expected import ExpectedWeights
 from npuexplore.cost.ethos_u.lowering import HIDDEN, Command, Fused
 from npuexplore.cost.ethos_u.placement import planned_placement, stages_weights
 from npuexplore.cost.ethos_u.pricing import Sizes, price
-from npuexplore.cost.ethos_u.schedule import BETWEEN, Cost, Layer, Step, layer_steps, schedule_steps
+from npuexplore.cost.ethos_u.resident import layer_arena_bytes
+from npuexplore.cost.ethos_u.schedule import BETWEEN, Cost, Layer, Step, layer_steps, step_costs
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.units import ceil_div
@@ -42,6 +44,9 @@ class LayerCosts:
     memory_cycles: Mapping[str, Counts]
     memory_bytes: Mapping[str, Counts]
     weight_bytes: Counts
+    arena_bytes: Counts
+    """See `resident.layer_arena_bytes`, as the next one."""
+    held_bytes: Counts
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ def layer_costs(engine: EthosU, route: Route, tables: NetworkTables, shapes: Pla
             name: _stacked([layer.memory_bytes[name] for layer in layers]) for name in route.regions
         },
         weight_bytes=_stacked([layer.weight_bytes for layer in layers]),
+        arena_bytes=_stacked([layer.arena_bytes for layer in layers]),
+        held_bytes=_stacked([layer.held_bytes for layer in layers]),
         weight_format=np.zeros(decode.shape, np.int8, order="F"),
         formats=("mlw",),
         executed_macs=shapes.macs,
@@ -109,6 +116,8 @@ def costs_of_layer(
         memory_cycles=joined_memories("memory_cycles"),
         memory_bytes=joined_memories("memory_bytes"),
         weight_bytes=joined("weight_bytes"),
+        arena_bytes=joined("arena_bytes"),
+        held_bytes=joined("held_bytes"),
     )
 
 
@@ -144,7 +153,14 @@ def plan_weights(engine: EthosU, layer: Layer, shapes: PlanShapes, *, index: int
 def _layer_costs(
     engine: EthosU, route: Route, tables: NetworkTables, shapes: PlanShapes, *, layer: int
 ) -> LayerCosts:
-    return _summed(route, counted_costs(engine, route, tables, shapes, layer=layer))
+    counted = counted_costs(engine, route, tables, shapes, layer=layer)
+    one = plan_layer(tables, shapes, layer=layer)
+    steps = layer_steps(engine, route, one, index=0, first=layer == 0, last=layer == len(tables.kinds) - 1)
+    uses = [Use(step.command, step.flow, step.source, one.sizes) for step in steps]
+    staged = [each.cost.staged for each in counted] if len(counted) == len(steps) else []
+    ahead = layer > 0 and tables.kinds[layer] in ("lstm", "gru")
+    arena, held = layer_arena_bytes(route, uses, staged, ahead=ahead)
+    return replace(_summed(route, counted), arena_bytes=arena, held_bytes=held)
 
 
 def counted_costs(
@@ -157,12 +173,12 @@ def counted_costs(
     steps = layer_steps(engine, route, one, index=0, first=first, last=last)
     if one.sizes.positions > 1:
         product = convolution_cost(engine, route, steps[0], one.sizes, weights)
-        rest = schedule_steps(engine, route, [one], steps[1:], weights).costs
+        rest = step_costs(engine, route, [one], steps[1:], weights)
         return [Counted(product.cost, 1, product.weight_bytes), *(Counted(cost, 1, None) for cost in rest)]
     before = None if first else _before(engine, route, one, after=tables.kinds[layer - 1])
     repeats = Counter(range(len(steps))) if stages_weights(route) else _alike(steps)
     chosen = [steps[index] for index in repeats]
-    costs = schedule_steps(engine, route, [one], chosen, weights, before=before).costs
+    costs = step_costs(engine, route, [one], chosen, weights, before=before)
     return [
         Counted(cost, times, None if cost.staged is None else cost.staged.weight_bytes)
         for cost, times in zip(costs, repeats.values(), strict=True)
@@ -212,6 +228,8 @@ def _summed(route: Route, counted: Sequence[Counted]) -> LayerCosts:
         weight_bytes=total(
             (each.weight_bytes, each.repeats) for each in counted if each.weight_bytes is not None
         ),
+        arena_bytes=none,
+        held_bytes=none,
     )
 
 

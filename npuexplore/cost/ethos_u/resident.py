@@ -13,6 +13,7 @@ from npuexplore.cost.ethos_u.arena import (
     Span,
     Use,
     most_alive,
+    tensor_bytes,
     tensor_spans,
 )
 from npuexplore.cost.ethos_u.buffering import Staged
@@ -25,6 +26,8 @@ from npuexplore.units import round_up
 
 Counts = NDArray[np.int64]
 
+AHEAD_STEPS = 2
+"""Steps of a recurrent layer that need nothing of the layer before: its state in, the first product of it."""
 LUT_KINDS = 2
 """Tables of a recurrent step: sigmoid and tanh."""
 
@@ -43,6 +46,33 @@ def alive_bytes(route: Route, uses: Sequence[Use], staged: Sequence[Staged | Non
             spans += staged_spans(staged)
         found[memory] = most_alive(spans, np.shape(uses[0].sizes.units)[0])
     return found
+
+
+def layer_arena_bytes(
+    route: Route, uses: Sequence[Use], staged: Sequence[Staged | None], *, ahead: bool
+) -> tuple[Counts, Counts]:
+    """(P,) bytes of the activations' memory: while a layer runs, and all the time before it and then.
+
+    uses, staged : of all commands of the layer ; ahead : whether its first product runs before the layers
+    in front of it, so that the result has to wait
+    """
+    places = final_placement(route, staged=False).tensors
+    plans = np.shape(uses[0].sizes.units)[0]
+    nowhere = {**places, "state": ""}
+    waiting = uses[AHEAD_STEPS - 1].flow.writes if ahead else ""
+    spans = tensor_spans(uses, memory=route.activations, memories=nowhere, without=waiting)
+    if stages_weights(route) and route.staging == route.activations:
+        spans += staged_spans(staged)
+    states = tensor_spans(uses, memory=route.activations, memories={**places, "scratch": "", "network": ""})
+    held = sum((span.size_bytes for span in states), np.zeros(plans, np.int64))
+    if ahead and places["scratch"] == route.activations:
+        first = uses[AHEAD_STEPS - 1]
+        assert first.command.writes is not None
+        size = tensor_bytes(first.command.writes, first.sizes, is_input=False)
+        used_up = max(index for index, use in enumerate(uses) if waiting in use.flow.reads) + 1
+        spans.append(Span(-size, MOMENTS * used_up, MOMENTS * len(uses)))
+        held = held + size
+    return most_alive(spans, plans), held
 
 
 def staged_spans(staged: Sequence[Staged | None]) -> list[Span]:

@@ -32,7 +32,7 @@ from npuexplore.cost.ethos_u.placement import (
     with_operands_at_home,
 )
 from npuexplore.cost.ethos_u.pricing import Placement, Priced, Sizes, price, products_of
-from npuexplore.cost.ethos_u.resident import alive_bytes, constant_bytes
+from npuexplore.cost.ethos_u.resident import AHEAD_STEPS, alive_bytes, constant_bytes
 from npuexplore.cost.ethos_u.slices import Reader, SliceBytes, Work
 from npuexplore.cost.ethos_u.staging import transfer_cycles
 from npuexplore.cost.ethos_u.streams import Stream, access_cycles, channel_rate, moved_bytes, whole_quotient
@@ -44,8 +44,6 @@ Flags = NDArray[np.bool_]
 
 NETWORK = Tensor(wide=False, bricks=False, place="network")
 BETWEEN = Tensor(wide=False, bricks=True, place="scratch")
-AHEAD_STEPS = 2
-"""Steps of a recurrent layer that need nothing of the layer before: its state in, the first product of it."""
 TABLE_BYTES_PER_CYCLE = 1
 """The compiler writes tables of look-ups at this rate."""
 
@@ -149,10 +147,16 @@ def layer_steps(
 
 def schedule(engine: EthosU, route: Route, layers: Sequence[Layer], storage: Storage) -> Schedule:
     """Costs of every step of P plans of a network."""
-    return schedule_steps(engine, route, layers, network_steps(engine, layers, route), storage)
+    costs = step_costs(engine, route, layers, network_steps(engine, layers, route), storage)
+    staged = [cost.staged for cost in costs]
+    return Schedule(
+        costs=costs,
+        alive_bytes=alive_bytes(route, [_use(layers, cost.step) for cost in costs], staged),
+        constant_bytes=constant_bytes(engine, [layer.kind for layer in layers], staged),
+    )
 
 
-def schedule_steps(
+def step_costs(
     engine: EthosU,
     route: Route,
     layers: Sequence[Layer],
@@ -160,19 +164,14 @@ def schedule_steps(
     storage: Storage,
     *,
     before: Before | None = None,
-) -> Schedule:
+) -> tuple[Cost, ...]:
     """Costs of the given steps; `before` is what runs before the first of them."""
     planned = _plan(engine, route, layers, steps, storage, before=before)
     costs: list[Cost] = []
     for plan in planned:
         costs.append(_cost(engine, route, layers[plan.step.layer].sizes, plan, before))
         before = plan.after
-    staged = [cost.staged for cost in costs]
-    return Schedule(
-        costs=tuple(costs),
-        alive_bytes=alive_bytes(route, [_use(layers, cost.step) for cost in costs], staged),
-        constant_bytes=constant_bytes(engine, [layer.kind for layer in layers], staged),
-    )
+    return tuple(costs)
 
 
 def _use(layers: Sequence[Layer], step: Step) -> Use:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from npuexplore.cost.ethos_u.lowering import LSTM_GATES, later_step_commands, lstm_commands
 from npuexplore.cost.ethos_u.pricing import Sizes
 from npuexplore.cost.ethos_u.real_weights import RealWeights
-from npuexplore.cost.ethos_u.schedule import Cost, Layer, Step, layer_steps, schedule_steps
+from npuexplore.cost.ethos_u.schedule import Cost, Layer, Step, layer_steps, step_costs
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.pipeline.verify.weights import recorded_weights
@@ -47,7 +47,7 @@ class LstmSchedules:
             name=str([case[name] for name in columns]),
         )
         steps, listed = _steps(engine, route, layer, int(case["time_steps"]))
-        found = iter(schedule_steps(engine, route, [layer], steps, weights).costs)
+        found = iter(step_costs(engine, route, [layer], steps, weights))
         return [next(found) if runs else None for runs in listed]
 
 
