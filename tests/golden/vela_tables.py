@@ -23,6 +23,11 @@ LSTM_COLUMNS = [
 ]  # fmt: skip
 NET_COLUMNS = ["network", "structure", "sparsity", "bits", "tot_cycles", "enc_weight_bytes"]
 NET_PLANS = (("dense", 0.0, 8), ("dense", 0.0, 4), ("unstructured", 0.9, 8), ("nm24", 0.5, 8))
+ENCODING_COLUMNS = [
+    "in_features", "out_features", "structure", "sparsity", "bits", "seed", "weight_format", "weight_bytes",
+]  # fmt: skip
+ENCODING_EVERY = 17
+"""Of the rows for matrices of up to 256 x 256; a prime, so that all parts and structures have their turn."""
 
 
 def fc_rows(folder: Path) -> pd.DataFrame:
@@ -59,11 +64,19 @@ def net_rows(folder: Path) -> pd.DataFrame:
     return _kept(pd.concat(chosen), NET_COLUMNS)
 
 
+def encoding_rows(folder: Path) -> pd.DataFrame:
+    """Matrices of up to 256 x 256, on parts and with structures in turn."""
+    table = pd.read_csv(folder / "vela_encoding.csv", keep_default_na=False)
+    small = table[(table.in_features <= 256) & (table.out_features <= 256)]
+    return _kept(small.iloc[::ENCODING_EVERY], ENCODING_COLUMNS)
+
+
 def _kept(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return table[[*PLACE, *columns]].drop_duplicates().sort_index().assign(source=SOURCE)
 
 
 def write_vela_tables(reference: Path, target: Path) -> None:
-    """Writes vela_fc.csv, vela_lstm.csv and vela_net.csv into `target`."""
-    for name, rows in (("fc", fc_rows), ("lstm", lstm_rows), ("net", net_rows)):
+    """Writes vela_fc.csv, vela_lstm.csv, vela_net.csv and vela_encoding.csv into `target`."""
+    picked = {"fc": fc_rows, "lstm": lstm_rows, "net": net_rows, "encoding": encoding_rows}
+    for name, rows in picked.items():
         rows(reference).to_csv(target / f"vela_{name}.csv", index=False, lineterminator="\n")
