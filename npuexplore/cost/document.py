@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from npuexplore.compression.plan import plan_at
@@ -13,10 +13,13 @@ TOTALS = tuple(field.name for field in fields(Totals))
 """In the order of the document."""
 
 
-def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
-    """Plan `index` of an estimate: totals, layers, what explains them, what fits; plain JSON values."""
+def estimate_document(result: Estimate, index: int, *, with_sensitivities: bool = True) -> dict[str, Any]:
+    """Plan `index` of an estimate: totals, layers, what explains them, what fits; plain JSON values.
+
+    with_sensitivities : they take a dozen estimates more; null where they are left out
+    """
     plan = plan_at(result.plans, index, result.network)
-    why = explain(result, index)
+    why = explain(result, index, with_sensitivities=with_sensitivities)
     return {
         "schema": "npuexplore.estimate/1",
         "profile": result.profile_name,
@@ -28,15 +31,7 @@ def estimate_document(result: Estimate, index: int) -> dict[str, Any]:
             layer | {"waterfall": {name: cycles[0, column].item() for name, cycles in why.waterfall.items()}}
             for column, layer in enumerate(layers_document(result, index))
         ],
-        "sensitivities": [
-            {
-                "change": each.change,
-                "cycles": each.cycles,
-                "cycles_change_pct": each.cycles_change_pct,
-                "latency_ms": each.latency_ms,
-            }
-            for each in why.sensitivities
-        ],
+        "sensitivities": None if why.sensitivities is None else [asdict(each) for each in why.sensitivities],
         "arena": [{"step": step, "live_bytes": live_bytes} for step, live_bytes in why.arena],
         "peak_step": why.peak_step,
         "battery_hours": dict(why.battery_hours),

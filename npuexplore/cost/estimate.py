@@ -108,6 +108,7 @@ def _chunk(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, LayerSums, tup
     shapes = plan_shapes(part.tables, plans)
     figures = layer_figures(part, shapes)
     front_end_cycles = part.front_end.engine_cycles
+    live = arena(part, shapes, figures)
     layers = LayerEstimates(
         macs=_with_front_end(np.broadcast_to(part.tables.dense_macs, figures.cycles.shape), 0),
         kept_macs=_with_front_end(figures.kept_macs, 0),
@@ -117,13 +118,14 @@ def _chunk(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, LayerSums, tup
         bound_by=_with_front_end(figures.bound_by, TERMS.index("cpu")),
         weight_format=_with_front_end(figures.weight_format, 0),
         memory_cycles={name: _with_front_end(value, 0) for name, value in figures.memory_cycles.items()},
+        live_bytes=live.T,
     )
     sums = LayerSums(
         kept_macs=figures.kept_macs.sum(axis=1),
         cycles=figures.cycles.sum(axis=1),
         weight_bytes=figures.weight_bytes.sum(axis=1),
         flash_bytes=figures.flash_bytes.sum(axis=1),
-        sram_bytes=arena(part, shapes, figures).max(axis=0),
+        sram_bytes=live.max(axis=0),
         energy_uj=None if figures.energy_uj is None else figures.energy_uj.sum(axis=1),
     )
     return layers, sums, figures.formats

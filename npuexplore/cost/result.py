@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LayerEstimates:
-    """(P, 1 + L) each; column 0 is the front end, then the network's layers."""
+    """(P, 1 + L) each unless said otherwise; column 0 is the front end, then the network's layers."""
 
     macs: Counts
     """MACs of the dense network."""
@@ -36,6 +36,8 @@ class LayerEstimates:
     """Index into `Estimate.formats`."""
     memory_cycles: Mapping[str, Counts]
     """By memory region."""
+    live_bytes: Counts
+    """(P, 2 + L) of the activations' memory: analysis, the network's layers, synthesis."""
 
 
 @dataclass(frozen=True)

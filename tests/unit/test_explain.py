@@ -115,7 +115,7 @@ def test_an_explanation_names_the_step_at_which_sram_is_fullest() -> None:
 
 def test_twice_the_bandwidth_halves_the_stream_of_a_layer_that_is_bound_by_it() -> None:
     result = estimate(MICRONPU, dense_case(160, 80), DENSE)
-    changes = {each.change: each for each in explain(result, 0).sensitivities}
+    changes = {each.change: each for each in explain(result, 0).sensitivities or ()}
     streams = 160 * 80 // 4 + 80 * 160 // 4
 
     faster, slower = changes["twice the flash bandwidth"], changes["half the flash bandwidth"]
@@ -128,7 +128,7 @@ def test_twice_the_bandwidth_halves_the_stream_of_a_layer_that_is_bound_by_it() 
 
 def test_twice_the_front_end_adds_its_cycles_once_more() -> None:
     result = estimate(M7, TINYLSTM, DENSE)
-    changes = {each.change: each for each in explain(result, 0).sensitivities}
+    changes = {each.change: each for each in explain(result, 0).sensitivities or ()}
 
     front_end = int(result.layers.cycles[0, 0])
     assert changes["twice the front-end cycles"].cycles == result.cycles[0] + front_end
