@@ -61,7 +61,7 @@ def run(table: pd.DataFrame, path: Path) -> Ours:
         name, structure, sparsity, bits = case
         shapes = network_shapes(name, path.parent)
         assert shapes is not None
-        matrices = _matrices(shapes, structure=structure, sparsity=sparsity, bits=int(bits))
+        matrices = recorded_matrices(shapes, structure=structure, sparsity=sparsity, bits=int(bits))
         for place in everywhere:
             for row in np.intersect1d(place.rows, rows):
                 figures = _figures(place, shapes, matrices, known=known, name=str(case))
@@ -90,7 +90,7 @@ def _figures(
     known: dict[tuple[object, ...], int],
     name: str,
 ) -> dict[str, int]:
-    layers = [_layer(shape) for shape in shapes]
+    layers = [layer_of(shape) for shape in shapes]
     weights = RealWeights(place.engine, layers, matrices, known=known, name=name)
     found = schedule(place.engine, place.route, layers, weights)
     products = [cost for cost in found.costs if cost.step.command.kind == "product"]
@@ -139,7 +139,8 @@ def _is_two_four(cost: Cost) -> bool:
     return cost.format_index is not None and bool((cost.format_index & TWO_FOUR).any())
 
 
-def _layer(shape: Shape) -> Layer:
+def layer_of(shape: Shape) -> Layer:
+    """A recorded layer at 8-bit activations, as a plan to be scheduled."""
     sizes = Sizes(
         inputs=np.array([shape.inputs], np.int64),
         units=np.array([shape.outputs], np.int64),
@@ -150,7 +151,7 @@ def _layer(shape: Shape) -> Layer:
 
 
 @lru_cache(maxsize=2)
-def _matrices(
+def recorded_matrices(
     shapes: tuple[Shape, ...], *, structure: str, sparsity: float, bits: int
 ) -> dict[MatrixKey, NDArray[np.int8]]:
     """The recorded weights of a network, each gate's matrices apart."""
