@@ -35,6 +35,13 @@ def estimate(
         float | None, typer.Option(help="Share of frames without a state update; 0 to below 1.")
     ] = None,
     memory_mode: Annotated[str | None, typer.Option(help="A memory mode of the profile.")] = None,
+    sensitivities: Annotated[
+        bool | None,
+        typer.Option(
+            help="What half and twice of everything would change; without --json, Ethos-U wants asking.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Cycles, time, memory and energy of one compressed network on one part."""
@@ -42,6 +49,7 @@ def estimate(
     from npuexplore.compression.given import load_plan
     from npuexplore.cost.document import estimate_document
     from npuexplore.cost.estimate import estimate as estimate_costs
+    from npuexplore.cost.sensitivity import is_quick
     from npuexplore.hardware.load import load_profile
     from npuexplore.workload.load import load_network
 
@@ -59,7 +67,8 @@ def estimate(
         raise UsageError(f"--plan and {given[0]}: give a plan file or flags for all layers, not both")
     choice = load_plan(plan, workload) if plan is not None else _uniform(flags, workload)
     result = estimate_costs(part, workload, choice, memory_mode=memory_mode)
-    document = estimate_document(result, 0)
+    asked = (as_json or is_quick(part)) if sensitivities is None else sensitivities
+    document = estimate_document(result, 0, with_sensitivities=asked)
     if as_json:
         print_json(document)
     else:

@@ -46,7 +46,7 @@ def _memory_sentence(memory_mode: str, route: Route) -> str:
     if route.network_io != route.activations:
         places.append(f"the network's inputs and outputs in {route.network_io}")
     if route.staging is not None and route.staging != route.weights:
-        places.append(f"weights staged in {route.staging} before they are used")
+        places.append(f"weights may be staged in {route.staging}")
     if route.arena_limit_bytes is not None:
         places.append(f"at most {route.arena_limit_bytes:,} bytes of {route.activations} for the network")
     return f"memory mode {memory_mode}: {', '.join(places)}"

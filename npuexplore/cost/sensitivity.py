@@ -22,6 +22,7 @@ from npuexplore.units import cycles_to_ms
 
 M = TypeVar("M", bound=BaseModel)
 Factor = Literal["twice", "half"]
+QUICK_FAMILIES = ("micronpu", "cortex_m")
 FACTORS: dict[Factor, float] = {"twice": 2.0, "half": 0.5}
 
 
@@ -90,6 +91,14 @@ ENGINE_KNOBS = (
     Knob("front-end cycles", rates=("front_end.cycles_per_op",)),
     Knob("speed of the fallback CPU", costs=("fallback_cpu.cycles_per_*",)),
 )
+
+
+def is_quick(profile: HardwareProfile) -> bool:
+    """Whether sensitivities take no longer than it takes to draw them.
+
+    The commands of an Ethos-U are scheduled anew for every change.
+    """
+    return profile.engine.family in QUICK_FAMILIES
 
 
 def sensitivities(part: Part, shapes: PlanShapes, *, network_cycles: int) -> list[Sensitivity]:

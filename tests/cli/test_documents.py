@@ -91,12 +91,21 @@ def test_every_flag_of_estimate_is_taken(cli, flags):
 @pytest.mark.parametrize("profile", shipped_names("hw_profiles"))
 def test_an_estimate_for_people_fits_80_columns_and_says_why(cli, profile, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    outcome = cli("estimate", "--profile", profile, "--network", "tinylstm")
+    outcome = cli("estimate", "--profile", profile, "--network", "tinylstm", "--sensitivities")
     assert outcome.code == 0
     assert max(len(line) for line in outcome.out.splitlines()) <= 80
     for words in ("time, worst", "SRAM fullest at", "bound by", "where the cycles go", "front-end cycles"):
         assert words in outcome.out
     assert "Assumed: memory mode" in outcome.err
+
+
+def test_sensitivities_are_left_out_where_they_take_long_or_nobody_wants_them(cli):
+    brief = cli("estimate", "--profile", "ethos-u55-128", "--network", "lstm64x2")
+    assert "what would change them" not in brief.out
+    assert "--sensitivities" in brief.err
+    unwanted = cli("estimate", "-p", "stm32f746", "-n", "lstm64x2", "--no-sensitivities", "--json")
+    assert json.loads(unwanted.out)["sensitivities"] is None
+    assert "what would change them" in cli("estimate", "-p", "stm32f746", "-n", "lstm64x2").out
 
 
 def test_a_plan_file_costs_what_the_same_flags_cost(cli, inside):
