@@ -3,6 +3,9 @@
 A section codes N surviving non-zero weights one by one and, where zeros lie together, N + 1 zero runs.
 Bits of the former come from a table of means (`sampling`), of the latter from how the structure's zeros
 lie in the stream (`runs`); padding adds zeros.
+
+More zeros never raise an expected size. The coder itself is not so regular: its palette rule makes 8-bit
+weights with 16 to 28 % of single zeros up to 6 % longer than those with fewer.
 """
 
 from __future__ import annotations
@@ -40,8 +43,8 @@ WIDTHS = tuple(sorted(CLIP_SIGMAS))
 """Bits per weight that a size can be expected for."""
 GREATEST_BLOCK = 256
 """Larger blocks are like blocks of this size."""
-FEWEST_CODED = 0.5
-"""Below this many weights expected, none is."""
+RUNS_PAY_FRAC = 0.8
+"""From this share of zeros, coding them by runs is never the longer way."""
 LONE_ZERO_BITS = 1
 """Second digit of the zero that stands for a section of zeros."""
 
@@ -172,12 +175,14 @@ def _section(piece: _Piece, means: Means, zeros_frac: Floats) -> tuple[Floats, F
     by_runs = lie_together & (zeros > ZERO_DOMINANCE * peak * coded)
     bits = means.by_runs(coded, zeros_frac) + _run_bits(piece, coded, steps)
     none = SLICE_HEADER_BITS + PALETTE_HEADER_BITS + WEIGHT_CHUNK_SLOTS + LONE_ZERO_BITS
-    bits = np.where(coded < FEWEST_CODED, none + piece.weights + RUN_CHUNK_SLOTS[0] / 2, bits)
-    apart = np.flatnonzero(~by_runs)
-    if apart.size:
-        weights = piece.weights[apart]
-        survivors = piece.real[apart] / np.maximum(weights, 1.0) * (1.0 - zeros_frac[apart])
-        bits[apart] = means.take(apart).one_by_one(weights, 1.0 - survivors)
+    bits = np.where(coded > 0, bits, none + piece.weights + RUN_CHUNK_SLOTS[0] / 2)
+    few_zeros = np.flatnonzero(~by_runs | (zeros < RUNS_PAY_FRAC * piece.weights))
+    if few_zeros.size:
+        weights = piece.weights[few_zeros]
+        survivors = piece.real[few_zeros] / np.maximum(weights, 1.0) * (1.0 - zeros_frac[few_zeros])
+        one_by_one = means.take(few_zeros).one_by_one(weights, 1.0 - survivors)
+        least = np.minimum(bits[few_zeros], one_by_one)
+        bits[few_zeros] = np.where(by_runs[few_zeros], least, one_by_one)
     return bits, np.where(by_runs, zeros, 0.0)
 
 

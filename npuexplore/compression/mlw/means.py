@@ -157,12 +157,16 @@ def _line_rows(*, bits: int, kept: Kept, block_columns: int, repeat: float) -> F
 
 
 def _resampled(mode: str, *, bits: int, kept: Kept, shares: Floats) -> Floats:
-    """(SHARES, C) bits per weight of the sampled table, on this module's grid; (1, C) if all rows are one."""
+    """(SHARES, C) bits per weight of the sampled table, on this module's grid; (1, C) if all rows are one.
+
+    Where all weights are coded, more zeros among them are not let take more bits.
+    """
     part = _table()[mode][kept]
     sampled = np.array(part["bits_per_weight"][str(bits)])
     if mode == "by_runs" and len(sampled) == 1:
         return sampled
-    return np.stack([np.interp(shares, part["pruned_shares"], column) for column in sampled.T], axis=1)
+    rows = np.stack([np.interp(shares, part["pruned_shares"], column) for column in sampled.T], axis=1)
+    return np.minimum.accumulate(rows, axis=0) if mode == "one_by_one" else rows
 
 
 @lru_cache(maxsize=1)
