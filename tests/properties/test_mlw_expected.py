@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npuexplore.compression.mlw import MlwStream, encoded_bytes, expected_bytes, two_four_chance
@@ -75,6 +75,7 @@ def test_real_weights_average_to_the_expected_size(
 
 
 @given(ORDERS, WIDTHS, BLOCKS, SIZES, SIZES)
+@example(U55, 8, (1, 1), 256, 256)
 def test_more_zeros_never_take_more_expected_bytes(
     order: MlwStream, bits: int, block: tuple[int, int], rows: int, columns: int
 ) -> None:
