@@ -19,6 +19,7 @@ from npuexplore.cost.ethos_u.expected import ExpectedWeights
 from npuexplore.cost.ethos_u.pricing import Sizes
 from npuexplore.cost.ethos_u.real_weights import RealWeights
 from npuexplore.cost.ethos_u.schedule import Layer, Storage, schedule
+from npuexplore.errors import BadInput
 from npuexplore.pipeline.verify.replay import Ours, Replay
 from npuexplore.pipeline.verify.vela_parts import PLACE_COLUMNS, Place, known_structures, places
 from npuexplore.pipeline.verify.weights import block_shape, recorded_weights
@@ -27,12 +28,15 @@ from npuexplore.units import ceil_div
 Counts = NDArray[np.int64]
 
 CASE = ("in_features", "out_features", "structure", "sparsity", "bits", "seed")
+LARGEST_SIDE = 16_384
+"""Inputs or outputs of a matrix that is still replayed in memory."""
 QUANTITIES = ("weight_bytes", "expected_weight_bytes")
 
 
 def run(table: pd.DataFrame, path: Path) -> Ours:
     """Our figures for every row."""
     known_structures(table, path)
+    _possible_cases(table, path)
     ours = {name: np.zeros(len(table), np.int64) for name in QUANTITIES}
     everywhere = list(places(table, path))
     for case, rows in table.groupby(list(CASE), sort=False).indices.items():
@@ -43,6 +47,26 @@ def run(table: pd.DataFrame, path: Path) -> Ours:
             if rows.size:
                 ours["expected_weight_bytes"][rows] = _expected(table.iloc[rows], place)
     return ours
+
+
+def _possible_cases(table: pd.DataFrame, path: Path) -> None:
+    """Raises BadInput, with its line, for a case that no recorded matrix can have."""
+    sides = table[["in_features", "out_features"]].to_numpy()
+    for name, good, allowed in (
+        ("in_features", (sides[:, 0] >= 1) & (sides[:, 0] <= LARGEST_SIDE), f"1 to {LARGEST_SIDE}"),
+        ("out_features", (sides[:, 1] >= 1) & (sides[:, 1] <= LARGEST_SIDE), f"1 to {LARGEST_SIDE}"),
+        ("sparsity", table["sparsity"].to_numpy() <= 1.0, "0 to 1"),
+    ):
+        if not good.all():
+            line = int(np.argmin(good))
+            raise BadInput(f"{path}:{line + 2}: {name}: got {table[name].iloc[line]}; give {allowed}")
+    for line, (structure, inputs) in enumerate(
+        zip(table["structure"], table["in_features"], strict=True), start=2
+    ):
+        try:
+            block_shape(structure, rows=1, columns=int(inputs))
+        except BadInput as error:
+            raise BadInput(f"{path}:{line}: {error}") from None
 
 
 def _exact(

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.mlw.levels import CLIP_SIGMAS, greatest_level
+from npuexplore.compression.mlw.levels import CLIP_SIGMAS, GROUP_INPUTS, greatest_level
 from npuexplore.errors import BadInput
 
 STRUCTURES = ("dense", "unstructured", "magnitude", "unit", "inunit", "nm24")
@@ -55,9 +55,9 @@ def _zeroed(
 
 def _two_smallest_of_four(gaussian: NDArray[np.float32]) -> NDArray[np.bool_]:
     rows, columns = gaussian.shape
-    if columns % 4:
-        raise BadInput(f"recorded weights: nm24: got {columns} inputs; they must be a multiple of 4")
-    order = np.argsort(np.abs(gaussian.reshape(rows, columns // 4, 4)), axis=2)
+    block_shape("nm24", rows=rows, columns=columns)
+    groups = np.abs(gaussian.reshape(rows, columns // GROUP_INPUTS, GROUP_INPUTS))
+    order = np.argsort(groups, axis=2)
     zeroed = np.zeros(order.shape, bool)
     np.put_along_axis(zeroed, order[..., :2], values=True, axis=2)
     return zeroed.reshape(rows, columns)
@@ -70,6 +70,11 @@ def block_shape(structure: str, *, rows: int, columns: int) -> tuple[int, int]:
     ((16, 1), (1, 32))
     """
     whole = {"unit": (1, columns), "inunit": (rows, 1)}
+    if structure == "nm24" and columns % GROUP_INPUTS:
+        raise BadInput(
+            f"recorded weights: structure nm24: got {columns} inputs; "
+            f"they must be a multiple of {GROUP_INPUTS}"
+        )
     if structure in STRUCTURES:
         return whole.get(structure, (1, 1))
     shape = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", structure)
