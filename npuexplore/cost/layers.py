@@ -17,7 +17,7 @@ from npuexplore.cost.part import Part
 from npuexplore.cost.states import distinct_states, joined, spread
 from npuexplore.workload.counts import Counts
 
-COSTED_PLANS = 2_048
+COSTED_PLANS = 16_384
 """Plans costed at once; their arrays stay in the cache."""
 
 ENGINES: Mapping[str, Callable[..., EngineCosts]] = {

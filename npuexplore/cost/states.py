@@ -56,7 +56,7 @@ def distinct_states(shapes: PlanShapes, tables: NetworkTables) -> States | None:
     first: list[NDArray[np.intp]] = []
     index = np.empty((layers, plans), np.intp)
     for layer in range(layers):
-        rows, index[layer] = _distinct_rows([getattr(shapes, name)[:, layer] for name in STATE_FIELDS])
+        rows, index[layer] = distinct_rows([getattr(shapes, name)[:, layer] for name in STATE_FIELDS])
         first.append(rows)
     count = max(rows.size for rows in first)
     if count * WORTHWHILE_REUSE > plans:
@@ -109,8 +109,14 @@ def _rows_of_layers(shapes: PlanShapes, tables: NetworkTables, chosen: NDArray[n
     return PlanShapes(**{name: taken(values) for name, values in vars(shapes).items()})
 
 
-def _distinct_rows(fields: list[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(first row of each distinct combination, combination of each row)."""
+def distinct_rows(fields: list[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(first row of each distinct combination of values, combination of each row).
+
+    fields : (P,) arrays, P > 0
+
+    >>> distinct_rows([np.array([7, 7, 7]), np.array([5, 2, 5])])
+    (array([1, 0]), array([1, 0, 1]))
+    """
     code = np.zeros(fields[0].size, np.int64)
     for field in fields:
         if (field == field[0]).all():

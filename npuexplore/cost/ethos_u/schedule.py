@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.cost.ethos_u.arena import Flow, Use, layer_flow, named_flow
-from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.cost.ethos_u.buffering import LARGEST_BUFFER_BYTES, Before, Staged, decide
-from npuexplore.cost.ethos_u.commands import blocks_of
+from npuexplore.cost.ethos_u.distinct import DistinctSizes, PricedProducts, distinct_sizes
 from npuexplore.cost.ethos_u.formats import FAST, TWO_FOUR, Candidates, choose_format
 from npuexplore.cost.ethos_u.lowering import (
     TABLE_BYTES,
@@ -31,7 +31,7 @@ from npuexplore.cost.ethos_u.placement import (
     stages_weights,
     with_operands_at_home,
 )
-from npuexplore.cost.ethos_u.pricing import Placement, Priced, Sizes, price, products_of
+from npuexplore.cost.ethos_u.pricing import Placement, Sizes, price
 from npuexplore.cost.ethos_u.resident import AHEAD_STEPS, alive_bytes, constant_bytes
 from npuexplore.cost.ethos_u.slices import Reader, SliceBytes, Work
 from npuexplore.cost.ethos_u.staging import transfer_cycles
@@ -55,6 +55,11 @@ class Layer:
     kind: str
     sizes: Sizes
     fused: Fused = "none"
+
+    @cached_property
+    def distinct(self) -> DistinctSizes:
+        """Its sizes, each once: what does not depend on weights is worked out for these."""
+        return distinct_sizes(self.sizes)
 
 
 @dataclass(frozen=True)
@@ -165,11 +170,14 @@ def step_costs(
     *,
     before: Before | None = None,
 ) -> tuple[Cost, ...]:
-    """Costs of the given steps; `before` is what runs before the first of them."""
-    planned = _plan(engine, route, layers, steps, storage, before=before)
+    """Costs of the given steps, equal commands after the same one once; `before` runs before the first."""
     costs: list[Cost] = []
-    for plan in planned:
-        costs.append(_cost(engine, route, layers[plan.step.layer].sizes, plan, before))
+    known: dict[object, Cost] = {}
+    for plan in _plan(engine, route, layers, steps, storage, before=before):
+        key = (plan.step.layer, plan.step.command, id(plan.after), id(before))
+        if key not in known:
+            known[key] = _cost(engine, route, layers[plan.step.layer], plan, before)
+        costs.append(replace(known[key], step=plan.step))
         before = plan.after
     return tuple(costs)
 
@@ -184,8 +192,7 @@ class _Plan:
 
     step: Step
     after: Before
-    sizes: Sizes
-    blocks: Blocks | None = None
+    product: PricedProducts | None = None
     staged: Staged | None = None
     format_index: Counts | None = None
 
@@ -199,21 +206,27 @@ def _plan(
     *,
     before: Before | None,
 ) -> list[_Plan]:
-    """Formats, slices and slack of every step."""
+    """Formats, slices and slack of every step; equal commands after the same one share them."""
     home = planned_placement(route)
     reader = _reader(engine, route)
     plans: list[_Plan] = []
     producers: dict[str, str] = {}
+    known: dict[object, _Plan] = {}
     for step in steps:
-        sizes = layers[step.layer].sizes
-        if step.command.kind == "product":
-            movable = producers.get(step.flow.reads[0], "copy") != "copy"
-            plan = _product_plan(
-                reader, home, sizes, step, before, storage(step.layer, step.command), movable=movable
-            )
+        is_product = step.command.kind == "product"
+        movable = producers.get(step.flow.reads[0], "copy") != "copy"
+        key = (step.layer, step.command, *((movable, id(before)) if is_product else ()))
+        if key in known:
+            plan = replace(known[key], step=step)
+        elif is_product:
+            stored = storage(step.layer, step.command)
+            product = PricedProducts(engine, step.command, layers[step.layer].distinct)
+            plan = _product_plan(reader, home, product, step, before, stored, movable=movable)
         else:
-            cycles = price(engine, step.command, sizes, home).cycles.npu
-            plan = _Plan(step, Before(cycles, np.full_like(cycles, reader.limit_bytes)), sizes)
+            distinct = layers[step.layer].distinct
+            cycles = distinct.spread(price(engine, step.command, distinct.sizes, home).cycles.npu)
+            plan = _Plan(step, Before(cycles, np.full_like(cycles, reader.limit_bytes)))
+        known[key] = plan
         plans.append(plan)
         producers.setdefault(step.flow.writes, step.command.kind)
         before = plan.after
@@ -234,60 +247,67 @@ def _reader(engine: EthosU, route: Route) -> Reader:
 def _product_plan(
     reader: Reader,
     home: Placement,
-    sizes: Sizes,
+    plain: PricedProducts,
     step: Step,
     before: Before | None,
     stored: Stored,
     *,
     movable: bool,
 ) -> _Plan:
-    """Format and slices of one product."""
-    engine, command = reader.engine, step.command
-    plain = replace(sizes, two_four=np.zeros_like(sizes.two_four))
-    index = np.zeros(np.shape(sizes.units), np.int64)
+    """Format and slices of one product; plain : with weights in no particular format."""
+    engine, product = reader.engine, plain
+    index = np.zeros(plain.distinct.rows.shape, np.int64)
     if stored.candidates is not None:
-        sparse = replace(sizes, two_four=np.ones_like(sizes.two_four))
+        sparse = plain.distinct.with_two_four(np.ones(index.shape, np.bool_))
         index = choose_format(
             engine,
             stored.candidates,
             memory=reader.source,
-            plain_cycles=price(engine, command, plain, home).cycles.npu,
-            two_four_cycles=price(engine, command, sparse, home).cycles.npu,
+            plain_cycles=plain.npu_cycles(home),
+            two_four_cycles=replace(plain, distinct=sparse).npu_cycles(home),
         )
-    chosen = replace(sizes, two_four=np.asarray(index & TWO_FOUR > 0))
-    products = products_of(engine, command, chosen)
-    blocks = blocks_of(engine, products)
-    slack = price(engine, command, plain, home, blocks=blocks).cycles.npu
+        product = replace(plain, distinct=plain.distinct.with_two_four(np.asarray(index & TWO_FOUR > 0)))
     work = Work(
-        products=products,
-        blocks=blocks,
-        input_memory=home.memories[home.of(command.reads[0])],
+        products=product.products,
+        blocks=product.blocks,
+        input_memory=home.memories[home.of(step.command.reads[0])],
         output_memory=home.memories[home.of(NETWORK)],
         input_movable=movable,
         fast=np.asarray(index & FAST > 0),
         slice_bytes=stored.slice_bytes(index),
     )
-    staged = decide(reader, work, before, unstaged_cycles=slack)
-    return _Plan(step, staged.after, chosen, blocks, staged, index)
+    staged = decide(reader, work, before, unstaged_cycles=product.slack_cycles(home))
+    return _Plan(step, staged.after, product, staged, index)
 
 
-def _cost(engine: EthosU, route: Route, sizes: Sizes, plan: _Plan, before: Before | None) -> Cost:
+def _cost(engine: EthosU, route: Route, layer: Layer, plan: _Plan, before: Before | None) -> Cost:
     """A step where everything lies in the end."""
-    command = plan.step.command
     slack = np.int64(0) if before is None else before.slack_cycles
     if plan.staged is None:
-        placement = final_placement(route, staged=False)
-        priced = price(engine, command, sizes, placement)
-        npu = priced.cycles.npu
-        if command.loads_table:
-            npu = npu + np.maximum(_table_cycles(engine, route) - slack, 0)
-        return _bound(engine, plan, placement, priced, npu, [])
+        return _glue_cost(engine, route, layer, plan, slack)
     staged, fast = plan.staged, np.asarray(plan.format_index) & FAST > 0
     in_place = _product_cost(engine, route, plan, staged, slack, fast, copied=False)
     if not staged.chosen.any():
         return in_place
     copied = _product_cost(engine, route, plan, staged, slack, fast, copied=True)
     return _either(staged.chosen, copied, in_place)
+
+
+def _glue_cost(engine: EthosU, route: Route, layer: Layer, plan: _Plan, slack: Counts | np.int64) -> Cost:
+    """A step without weights; slack : of the step before, under which a table is fetched."""
+    distinct, placement = layer.distinct, final_placement(route, staged=False)
+    priced = price(engine, plan.step.command, distinct.sizes, placement)
+    cost = _bound(engine, plan, placement, priced.cycles.npu, priced.streams)
+    npu, memory = distinct.spread(cost.npu_cycles), distinct.spread_all(cost.memory_cycles)
+    if plan.step.command.loads_table:
+        npu = npu + np.maximum(_table_cycles(engine, route) - slack, 0)
+    return replace(
+        cost,
+        npu_cycles=npu,
+        op_cycles=np.asarray(np.maximum.reduce([npu, *memory.values()])),
+        memory_cycles=memory,
+        memory_bytes=distinct.spread_all(cost.memory_bytes),
+    )
 
 
 def _product_cost(
@@ -300,44 +320,40 @@ def _product_cost(
     *,
     copied: bool,
 ) -> Cost:
+    assert plan.product is not None
     placement = final_placement(route, staged=copied)
-    priced = _priced_product(engine, plan, placement)
-    weights, npu = staged.weight_bytes, priced.cycles.npu
+    weights, npu = staged.weight_bytes, _product_cycles(plan.product, placement)
+    streams = plan.product.streams(placement)
     scales = Stream(placement.weights, "scale", staged.scale_bytes)
     if placement.staging is None:
-        return _bound(
-            engine, plan, placement, priced, npu, [Stream(placement.weights, "weight", weights), scales]
-        )
+        in_place = [Stream(placement.weights, "weight", weights), scales]
+        return _bound(engine, plan, placement, npu, streams + in_place)
     source, target = (placement.memories[name] for name in (placement.weights, placement.staging))
     first = transfer_cycles(engine, staged.first_bytes, source=source, target=target)
     waiting = staged.full_transfer_cycles - slack + staged.last_slice_cycles
     npu = np.maximum(waiting, npu + np.maximum(first - slack, 0))
     moved = np.maximum(weights - np.where(staged.prefetched, staged.first_bytes, 0), 0)
-    streams = [
+    streams += [
         Stream(placement.weights, "mem2mem", moved),
         Stream(placement.staging, "write", moved),
         Stream(placement.staging, "weight", np.where(fast, 0, weights)),
         Stream(placement.staging, "fast_weight", np.where(fast, weights, 0)),
         scales,
     ]
-    return _bound(engine, plan, placement, priced, npu, streams)
+    return _bound(engine, plan, placement, npu, streams)
 
 
-def _priced_product(engine: EthosU, plan: _Plan, placement: Placement) -> Priced:
-    """A product where everything lies in the end; what a chain hands on is still taken to be at home."""
-    command = plan.step.command
-    priced = price(engine, command, plan.sizes, placement, blocks=plan.blocks)
+def _product_cycles(product: PricedProducts, placement: Placement) -> Counts:
+    """(P,) where everything lies in the end; what a chain hands on is still taken to be at home."""
+    command = product.command
     if not command.chained or command.writes is None:
-        return priced
+        return product.npu_cycles(placement)
     at_home = replace(command, writes=replace(command.writes, place="network"))
-    return replace(priced, cycles=price(engine, at_home, plan.sizes, placement, blocks=plan.blocks).cycles)
+    return product.npu_cycles(placement, command=at_home)
 
 
-def _bound(
-    engine: EthosU, plan: _Plan, placement: Placement, priced: Priced, npu: Counts, weights: list[Stream]
-) -> Cost:
+def _bound(engine: EthosU, plan: _Plan, placement: Placement, npu: Counts, streams: list[Stream]) -> Cost:
     """The work or the slowest memory."""
-    streams = [*priced.streams, *weights]
     memory = access_cycles(engine, streams, placement.memories)
     return Cost(
         step=plan.step,
