@@ -22,7 +22,11 @@ def _ethos_u(engine: Any, route: Route, tables: NetworkTables) -> Iterator[str]:
     if engine.family == "ethos_u85":
         zeros = "single zeros and narrow weights shorten the weight stream only; 2:4 weights also save cycles"
     yield f"Ethos-U after the cost model of Arm's compiler Vela: {zeros}"
-    yield "encoded weights have the size expected of Vela's coder for Gaussian weights with zeros at random"
+    yield (
+        "encoded weights have the size expected of Vela's coder for Gaussian weights with zeros at random, "
+        "their grid ending at 4 (8 bits) to 2 (2 bits) standard deviations; trained weights on a grid that "
+        "ends at their largest take less, at 4 bits up to a third"
+    )
     if route.staging is None or route.staging == route.weights:
         yield f"weights are read from {route.weights} as they are used"
     else:
