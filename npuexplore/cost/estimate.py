@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from npuexplore.compression.shapes import PlanShapes, plan_shapes
 from npuexplore.cost.assumptions import assumption_sentences
 from npuexplore.cost.compute import TERMS
 from npuexplore.cost.footprint import arena_over_time, edge_bytes
-from npuexplore.cost.layers import LayerFigures, layer_figures
+from npuexplore.cost.layers import LayerFigures, figures_of_runs
 from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Estimate, LayerEstimates
 from npuexplore.cost.states import joined
@@ -95,20 +95,24 @@ def _as_batch(plans: PlanBatch | CompressionPlan | Sequence[CompressionPlan], ne
 
 
 def _layers_and_sums(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, LayerSums, tuple[str, ...]]:
-    starts = range(0, max(len(plans), 1), CHUNK_PLANS)
-    chunks = [_chunk(part, plans.take(slice(start, start + CHUNK_PLANS))) for start in starts]
-    return (
-        joined([layers for layers, _, _ in chunks]),
-        joined([sums for _, sums, _ in chunks]),
-        chunks[0][2],
-    )
+    edges: list[Counts] = []
+
+    def shapes_of_runs() -> Iterator[PlanShapes]:
+        for start in range(0, max(len(plans), 1), CHUNK_PLANS):
+            shapes = plan_shapes(part.tables, plans.take(slice(start, start + CHUNK_PLANS)))
+            edges.append(edge_bytes(part.route, shapes))
+            yield shapes
+
+    runs = [_run(part, figures, edges.pop(0)) for figures in figures_of_runs(part, shapes_of_runs())]
+    layers, sums, formats = zip(*runs, strict=True)
+    return joined(layers), joined(sums), formats[0]
 
 
-def _chunk(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, LayerSums, tuple[str, ...]]:
-    shapes = plan_shapes(part.tables, plans)
-    figures = layer_figures(part, shapes)
+def _run(
+    part: Part, figures: LayerFigures, edges: Counts
+) -> tuple[LayerEstimates, LayerSums, tuple[str, ...]]:
     front_end_cycles = part.front_end.engine_cycles
-    live = arena(part, shapes, figures)
+    live = arena(part, figures, edges)
     layers = LayerEstimates(
         macs=_with_front_end(np.broadcast_to(part.tables.dense_macs, figures.cycles.shape), 0),
         kept_macs=_with_front_end(figures.kept_macs, 0),
@@ -131,11 +135,11 @@ def _chunk(part: Part, plans: PlanBatch) -> tuple[LayerEstimates, LayerSums, tup
     return layers, sums, figures.formats
 
 
-def arena(part: Part, shapes: PlanShapes, figures: LayerFigures) -> Counts:
-    """(S, P) bytes alive in the activations' memory at every step of a frame."""
+def arena(part: Part, figures: LayerFigures, edges: Counts) -> Counts:
+    """(S, P) bytes alive in the activations' memory at every step of a frame; see `edge_bytes`."""
     return arena_over_time(
         own=figures.own_bytes,
-        edges=edge_bytes(part.route, shapes),
+        edges=edges,
         always=figures.always_bytes,
         edges_in_own=figures.edges_in_own,
         front_end=part.front_end,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.energy import network_energy_uj, unknown_energy_keys
 from npuexplore.cost.footprint import always_bytes, flash_bytes, own_bytes
 from npuexplore.cost.part import Part
-from npuexplore.cost.states import distinct_states, joined, spread
+from npuexplore.cost.states import States, distinct_states, joined, merged, spread
 from npuexplore.workload.counts import Counts
 
 COSTED_PLANS = 16_384
@@ -56,10 +56,25 @@ class LayerFigures:
 
 def layer_figures(part: Part, shapes: PlanShapes) -> LayerFigures:
     """Figures of every layer of every plan; layers in the same state are costed once."""
-    states = distinct_states(shapes, part.tables)
-    if states is None:
-        return _figures_in_runs(part, shapes)
-    return spread(_figures_in_runs(part, states.shapes), states.index)
+    return next(figures_of_runs(part, [shapes]))
+
+
+def figures_of_runs(part: Part, runs: Iterable[PlanShapes]) -> Iterator[LayerFigures]:
+    """Figures of several runs of plans, run by run; a state that runs share is costed once.
+
+    Keeps of every run its states only, or its figures where states hardly repeat.
+    """
+    met = [distinct_states(shapes, part.tables) or _figures_in_pieces(part, shapes) for shapes in runs]
+    repeating = [each for each in met if isinstance(each, States)]
+    shared = iter(merged(repeating, part.tables) if repeating else [])
+    known: LayerFigures | None = None
+    for each in met:
+        if isinstance(each, LayerFigures):
+            yield each
+            continue
+        states = next(shared)
+        known = known or _figures_in_pieces(part, states.shapes)
+        yield spread(known, states.index)
 
 
 def engine_costs(part: Part, shapes: PlanShapes) -> EngineCosts:
@@ -68,10 +83,10 @@ def engine_costs(part: Part, shapes: PlanShapes) -> EngineCosts:
     return ENGINES[engine.family](engine, part.route, part.tables, shapes)
 
 
-def _figures_in_runs(part: Part, shapes: PlanShapes) -> LayerFigures:
+def _figures_in_pieces(part: Part, shapes: PlanShapes) -> LayerFigures:
     plans = max(shapes.units.shape[0], 1)
-    runs = [slice(start, start + COSTED_PLANS) for start in range(0, plans, COSTED_PLANS)]
-    return joined([_figures(part, shapes.take(run)) for run in runs])
+    pieces = [slice(start, start + COSTED_PLANS) for start in range(0, plans, COSTED_PLANS)]
+    return joined([_figures(part, shapes.take(piece)) for piece in pieces])
 
 
 def _figures(part: Part, shapes: PlanShapes) -> LayerFigures:

@@ -50,19 +50,35 @@ class States:
 
 def distinct_states(shapes: PlanShapes, tables: NetworkTables) -> States | None:
     """The states of a batch, or None where too few repeat to gain anything."""
-    plans, layers = shapes.units.shape
+    plans = shapes.units.shape[0]
     if plans < FEWEST_PLANS:
         return None
+    states = states_of(shapes, tables)
+    return None if states.shapes.units.shape[0] * WORTHWHILE_REUSE > plans else states
+
+
+def states_of(shapes: PlanShapes, tables: NetworkTables) -> States:
+    """The states of a batch of at least one plan."""
+    plans, layers = shapes.units.shape
     first: list[NDArray[np.intp]] = []
     index = np.empty((layers, plans), np.intp)
     for layer in range(layers):
         rows, index[layer] = distinct_rows([getattr(shapes, name)[:, layer] for name in STATE_FIELDS])
         first.append(rows)
     count = max(rows.size for rows in first)
-    if count * WORTHWHILE_REUSE > plans:
-        return None
     chosen = np.stack([np.concatenate([rows, np.repeat(rows[:1], count - rows.size)]) for rows in first])
     return States(_rows_of_layers(shapes, tables, chosen), index)
+
+
+def merged(runs: Sequence[States], tables: NetworkTables) -> list[States]:
+    """The states of several runs of plans as ones that all runs share."""
+    shared = states_of(joined([run.shapes for run in runs]), tables)
+    ends = np.cumsum([run.shapes.units.shape[0] for run in runs])
+    parts = np.split(shared.index, ends[:-1], axis=1)
+    return [
+        States(shared.shapes, np.take_along_axis(part, run.index, axis=1))
+        for part, run in zip(parts, runs, strict=True)
+    ]
 
 
 def joined(parts: Sequence[D]) -> D:
