@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -32,6 +32,18 @@ class DistinctSizes:
     """(D,)"""
     rows: NDArray[np.intp]
     """(P,) which of them a plan has."""
+    known: dict[object, Priced] = field(default_factory=dict)
+    """What was priced already."""
+
+    def price(
+        self, engine: EthosU, command: Command, placement: Placement, *, blocks: Blocks | None = None
+    ) -> Priced:
+        """A command's price for the distinct sizes; blocks : of a product."""
+        where = tuple(placement.tensors.items())
+        key = (command, where, placement.weights, placement.staging)
+        if key not in self.known:
+            self.known[key] = price(engine, command, self.sizes, placement, blocks=blocks)
+        return self.known[key]
 
     def spread(self, values: Counts) -> Counts:
         """(D,) values as (P,) ones; numbers that hold for all stay as they are."""
@@ -97,7 +109,10 @@ class PricedProducts:
 
     def slack_cycles(self, placement: Placement) -> Counts:
         """(P,) of the operator as the compiler plans with it: blocks as they are, no 2:4 rate."""
-        plain = replace(self.distinct.sizes, two_four=np.zeros_like(self.distinct.sizes.two_four))
+        sizes = self.distinct.sizes
+        if not sizes.two_four.any():
+            return self.npu_cycles(placement)
+        plain = replace(sizes, two_four=np.zeros_like(sizes.two_four))
         priced = price(self.engine, self.command, plain, placement, blocks=self._blocks)
         return self.distinct.spread(priced.cycles.npu)
 
@@ -107,9 +122,7 @@ class PricedProducts:
         return [replace(stream, moved_bytes=self.distinct.spread(stream.moved_bytes)) for stream in found]
 
     def _priced(self, placement: Placement, command: Command | None) -> Priced:
-        return price(
-            self.engine, command or self.command, self.distinct.sizes, placement, blocks=self._blocks
-        )
+        return self.distinct.price(self.engine, command or self.command, placement, blocks=self._blocks)
 
     def _spread(self, record: Record) -> Record:
         return replace(record, **over_arrays(record, self.distinct.spread))

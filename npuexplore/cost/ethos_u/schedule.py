@@ -31,7 +31,7 @@ from npuexplore.cost.ethos_u.placement import (
     stages_weights,
     with_operands_at_home,
 )
-from npuexplore.cost.ethos_u.pricing import Placement, Sizes, price
+from npuexplore.cost.ethos_u.pricing import Placement, Sizes
 from npuexplore.cost.ethos_u.resident import AHEAD_STEPS, alive_bytes, constant_bytes
 from npuexplore.cost.ethos_u.slices import Reader, SliceBytes, Work
 from npuexplore.cost.ethos_u.staging import transfer_cycles
@@ -224,7 +224,7 @@ def _plan(
             plan = _product_plan(reader, home, product, step, before, stored, movable=movable)
         else:
             distinct = layers[step.layer].distinct
-            cycles = distinct.spread(price(engine, step.command, distinct.sizes, home).cycles.npu)
+            cycles = distinct.spread(distinct.price(engine, step.command, home).cycles.npu)
             plan = _Plan(step, Before(cycles, np.full_like(cycles, reader.limit_bytes)))
         known[key] = plan
         plans.append(plan)
@@ -296,7 +296,7 @@ def _cost(engine: EthosU, route: Route, layer: Layer, plan: _Plan, before: Befor
 def _glue_cost(engine: EthosU, route: Route, layer: Layer, plan: _Plan, slack: Counts | np.int64) -> Cost:
     """A step without weights; slack : of the step before, under which a table is fetched."""
     distinct, placement = layer.distinct, final_placement(route, staged=False)
-    priced = price(engine, plan.step.command, distinct.sizes, placement)
+    priced = distinct.price(engine, plan.step.command, placement)
     cost = _bound(engine, plan, placement, priced.cycles.npu, priced.streams)
     npu, memory = distinct.spread(cost.npu_cycles), distinct.spread_all(cost.memory_cycles)
     if plan.step.command.loads_table:
