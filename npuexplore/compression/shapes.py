@@ -6,18 +6,23 @@ over plans.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression import encoding
-from npuexplore.compression.plan import STRUCTURES, PlanBatch
+from npuexplore.compression.plan import STRUCTURES, MatrixBatch, PlanBatch
 from npuexplore.units import IntArray, ceil_div
-from npuexplore.workload.counts import Counts, NetworkTables
+from npuexplore.workload.counts import Counts, NetworkTables, matrix_tables
 
 WEIGHT, BLOCK, UNIT, TWO_FOUR = (STRUCTURES.index(name) for name in ("weight", "block", "unit", "two_four"))
+ZEROS_FIELDS = ("structure", "sparsity_frac", "block_rows", "block_columns")
+"""What decides which weights go; matrices of a layer that share it are pruned together."""
+
+Rows = slice | NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,18 @@ class PlanShapes:
     """(P, L) weights at all positions, zeros included."""
     kept_macs: Counts
     """(P, L) non-zero weights at all positions."""
+    matrices: MatrixShapes | None = None
+    """Of each matrix, where those of some layer differ; None where every layer's are treated alike."""
 
-    def take(self, rows: slice) -> PlanShapes:
-        """The plans of a run of rows."""
-        return PlanShapes(**{name: values[rows] for name, values in vars(self).items()})
+    def take(self, rows: Rows) -> PlanShapes:
+        """Some of the plans."""
+        return self.each(lambda values: values[rows])
+
+    def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> PlanShapes:
+        """The same with every array changed alike."""
+        arrays = {name: change(one) for name, one in vars(self).items() if name != "matrices"}
+        own = self.matrices
+        return PlanShapes(**arrays, matrices=None if own is None else own.each(change))
 
     def surviving_frac(self, granule: tuple[int, int]) -> NDArray[np.float64]:
         """(P, L) expected share of granules [outputs, inputs] that hold a non-zero weight.
@@ -79,27 +92,66 @@ class PlanShapes:
         return np.where(self.two_four, 1.0 - vanishing, share)
 
 
+@dataclass(frozen=True)
+class MatrixShapes:
+    """P plans in which the matrices of some recurrent layer differ, matrix by matrix."""
+
+    differ: NDArray[np.bool_]
+    """(P, L) whether a layer's matrices are not treated alike."""
+    shapes: PlanShapes
+    """Every matrix taken as a layer of its own: what is (P, L) elsewhere is (P, M)."""
+    tables: NetworkTables
+    """Of those M layers."""
+    owner: NDArray[np.intp]
+    """(M,) layer of each matrix."""
+
+    def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> MatrixShapes:
+        """The same with every array changed alike."""
+        return MatrixShapes(change(self.differ), self.shapes.each(change), self.tables, self.owner)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What unit pruning leaves."""
+
+    units: Counts
+    inputs: Counts
+    rows: Counts
+    columns: Counts
+    elems: Counts
+    activation_bits: Counts
+
+
 def plan_shapes(tables: NetworkTables, plans: PlanBatch) -> PlanShapes:
     """Sizes and zeros of P plans.
 
     Unit pruning removes rows of this layer, its own recurrent columns and inputs of the next one.
-    Weight and block pruning leave zeros: `round(sparsity_frac * groups)` groups of the layer; two_four
-    leaves two of each aligned four.
+    Weight and block pruning leave zeros: `round(sparsity_frac * groups)` groups of the layer, or of each
+    matrix where the two are not pruned alike; two_four leaves two of each aligned four.
     """
     owner = tables.matrix_layer
-    structure = _by_plan(plans.structure)
-    sparsity = _by_plan(plans.sparsity_frac)
-    channels = _remaining_units(tables.units // tables.positions, sparsity, structure == UNIT)
+    channels = _remaining_units(tables, plans)
     units = channels * tables.positions
     inputs = np.empty_like(units, order="F")
     inputs[:, 0] = tables.bands
     inputs[:, 1:] = units[:, :-1]
     rows = _columns(channels, owner)
     columns = np.where(tables.from_state, rows, _columns(inputs // tables.positions, owner))
-    elems = tables.matrix_gates * rows * columns
+    sizes = _Sizes(
+        units, inputs, rows, columns, tables.matrix_gates * rows * columns, _by_plan(plans.activation_bits)
+    )
+    whole = _shapes(tables, sizes, plans)
+    return whole if plans.matrices is None else _with_matrices(tables, sizes, whole, plans.matrices)
+
+
+def _shapes(tables: NetworkTables, sizes: _Sizes, plans: PlanBatch | MatrixBatch) -> PlanShapes:
+    """Zeros in matrices of known sizes."""
+    owner = tables.matrix_layer
+    structure, sparsity = _by_plan(plans.structure), _by_plan(plans.sparsity_frac)
+    rows, columns, elems = sizes.rows, sizes.columns, sizes.elems
     weights = sum_layers(elems, tables)
     block_rows, block_columns = _by_plan(plans.block_rows), _by_plan(plans.block_columns)
-    blocks = tables.matrix_gates * _columns(ceil_div(channels, block_rows), owner)
+    blocks = tables.matrix_gates * _columns(ceil_div(rows.T[tables.matrix_start].T, block_rows), owner)
     blocks = blocks * ceil_div(columns, _columns(block_columns, owner))
     groups = sum_layers(blocks, tables)
     sparse = (structure == WEIGHT) | (structure == BLOCK)
@@ -114,23 +166,56 @@ def plan_shapes(tables: NetworkTables, plans: PlanBatch) -> PlanShapes:
         kept_weights = np.where(two_four, sum_layers(kept_of_rows, tables), kept_weights)
         zeros_frac = np.where(two_four, 1.0 - kept_weights / weights, zeros_frac)
     return PlanShapes(
-        units=units,
-        inputs=inputs,
-        rows=rows,
-        columns=columns,
-        elems=elems,
+        **vars(sizes),
         zeros_frac=zeros_frac,
         two_four=two_four,
         block_rows=block_rows,
         block_columns=block_columns,
         weight_bits=_by_plan(plans.weight_bits),
-        activation_bits=_by_plan(plans.activation_bits),
         weights=weights,
         kept_elems=kept_elems,
         kept_weights=kept_weights,
         macs=weights * tables.positions,
         kept_macs=kept_weights * tables.positions,
     )
+
+
+def _with_matrices(tables: NetworkTables, sizes: _Sizes, whole: PlanShapes, plans: MatrixBatch) -> PlanShapes:
+    """`whole` with what its matrices have of their own; those that are pruned alike share its zeros."""
+    owner, alone = tables.matrix_layer, matrix_tables(tables)
+    own_sizes = replace(
+        sizes,
+        units=_columns(sizes.units, owner),
+        inputs=sizes.columns * alone.positions,
+        activation_bits=_columns(sizes.activation_bits, owner),
+    )
+    own = _shapes(alone, own_sizes, plans)
+    apart = _differ(tables, [getattr(plans, name) for name in ZEROS_FIELDS])
+    of_matrix = _columns(apart, owner)
+    kept_elems = np.where(of_matrix, own.kept_elems, whole.kept_elems)
+    own = replace(
+        own,
+        zeros_frac=np.where(of_matrix, own.zeros_frac, _columns(whole.zeros_frac, owner)),
+        kept_elems=kept_elems,
+        kept_weights=kept_elems,
+        kept_macs=kept_elems * alone.positions,
+    )
+    kept_weights = np.where(apart, sum_layers(kept_elems, tables), whole.kept_weights)
+    differ = apart | _differ(tables, [plans.weight_bits])
+    return replace(
+        whole,
+        kept_elems=kept_elems,
+        kept_weights=kept_weights,
+        kept_macs=kept_weights * tables.positions,
+        matrices=MatrixShapes(differ, own, alone, owner),
+    )
+
+
+def _differ(tables: NetworkTables, choices: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """(P, L) whether the matrices of a layer differ in any of the (P, M) arrays."""
+    first = tables.matrix_start[tables.matrix_layer]
+    differs = np.any([values != values[:, first] for values in choices], axis=0)
+    return np.asarray(sum_layers(_by_plan(differs), tables))
 
 
 def two_four_kept(columns: IntArray | int) -> Any:
@@ -171,8 +256,10 @@ def matrix_values(values: NDArray[Any], tables: NetworkTables) -> NDArray[Any]:
     return _columns(values, tables.matrix_layer)
 
 
-def _remaining_units(units: Counts, sparsity: NDArray[np.float64], is_unit: NDArray[np.bool_]) -> Counts:
-    removed = np.rint(np.where(is_unit, sparsity, 0.0) * units).astype(np.int64)
+def _remaining_units(tables: NetworkTables, plans: PlanBatch) -> Counts:
+    """(P, L) units, outputs or channels that are left of each layer."""
+    units, is_unit = tables.units // tables.positions, _by_plan(plans.structure) == UNIT
+    removed = np.rint(np.where(is_unit, _by_plan(plans.sparsity_frac), 0.0) * units).astype(np.int64)
     remaining: Counts = np.maximum(units - removed, 1)
     return remaining
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from npuexplore.compression import encoding
 from npuexplore.compression.shapes import PlanShapes, csr_fillers, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts, StorageOption, fastest_no_larger, whole_cycles
+from npuexplore.cost.products import Product, with_matrices
 from npuexplore.cost.traffic import Route, activation_bytes, region_bytes, region_cycles
 from npuexplore.hardware.cortex_m import CortexM, LinearKernel, RecurrentKernel, SparseKernel, Toolchain
 from npuexplore.units import ceil_div
@@ -25,8 +26,7 @@ RECURRENT = ("lstm", "gru")
 def layer_costs(engine: CortexM, route: Route, tables: NetworkTables, shapes: PlanShapes) -> EngineCosts:
     """Costs of the layers of P plans; each layer takes the fastest kernel no larger than dense storage."""
     kernels, wait = engine.kernels, engine.memory_wait_ratio
-    options = [_dense_option(kernels, tables, shapes, wait=wait)]
-    options += [_sparse_option(kernel, tables, shapes, wait=wait) for kernel in kernels.sparse]
+    options = _options(engine, tables, shapes)
     index, best = fastest_no_larger(options)
     activation = whole_cycles(wait * _unit_cycles(kernels, tables, shapes))
     overhead = whole_cycles(wait * np.broadcast_to(_step_cycles(kernels, tables), activation.shape))
@@ -47,13 +47,35 @@ def layer_costs(engine: CortexM, route: Route, tables: NetworkTables, shapes: Pl
     )
 
 
-def _dense_option(
-    kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes, *, wait: float
-) -> StorageOption:
+def _options(engine: CortexM, tables: NetworkTables, shapes: PlanShapes) -> list[StorageOption]:
+    """One option per kernel; where matrices differ, also pairs of kernels."""
+    found = kernel_products(engine, tables, shapes)
+    if shapes.matrices is not None:
+        alone = kernel_products(engine, shapes.matrices.tables, shapes.matrices.shapes)
+        found = with_matrices(found, alone, tables, shapes.matrices)
+    return [
+        StorageOption(
+            format=product.format,
+            busy_cycles=product.figures[0],
+            stored_bytes=product.stored_bytes,
+            usable=product.usable,
+            carried=product.figures[1:],
+        )
+        for product in found
+    ]
+
+
+def kernel_products(engine: CortexM, tables: NetworkTables, shapes: PlanShapes) -> list[Product]:
+    """Dense and sparse kernels, with their cycles and the MACs that they execute."""
+    kernels, wait = engine.kernels, engine.memory_wait_ratio
+    sparse = [_sparse_product(kernel, tables, shapes, wait=wait) for kernel in kernels.sparse]
+    return [_dense_product(kernels, tables, shapes, wait=wait), *sparse]
+
+
+def _dense_product(kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes, *, wait: float) -> Product:
     cycles = tables.positions * sum_layers(_dense_product_cycles(kernels, tables, shapes), tables)
-    return StorageOption(
+    return Product(
         format="dense",
-        busy_cycles=whole_cycles(wait * cycles),
         stored_bytes=sum_layers(
             encoding.to_bytes(
                 encoding.dense_bits(shapes.elems, bits=matrix_values(shapes.weight_bits, tables))
@@ -61,7 +83,7 @@ def _dense_option(
             tables,
         ),
         usable=None,
-        carried=(shapes.macs,),
+        figures=(whole_cycles(wait * cycles), shapes.macs),
     )
 
 
@@ -95,9 +117,9 @@ def _linear(kernel: LinearKernel, tables: NetworkTables, shapes: PlanShapes, row
     )
 
 
-def _sparse_option(
+def _sparse_product(
     kernel: SparseKernel, tables: NetworkTables, shapes: PlanShapes, *, wait: float
-) -> StorageOption:
+) -> Product:
     """A sparse kernel on every matrix; int8 weights and activations only, so 4 bits are stored as 8."""
     rows, columns = kernel.block
     block_rows = tables.matrix_gates * ceil_div(shapes.rows, rows)
@@ -110,12 +132,14 @@ def _sparse_option(
         stored * (8 * rows * columns + kernel.index_bits_per_block) + block_rows * kernel.pointer_bits_per_row
     )
     cycles = sparse_product_cycles(kernel, stored=stored, rows=shapes.rows, gates=tables.matrix_gates)
-    return StorageOption(
+    return Product(
         format=format_name(kernel),
-        busy_cycles=whole_cycles(wait * (tables.positions * sum_layers(cycles, tables))),
         stored_bytes=sum_layers(encoding.to_bytes(bits), tables),
         usable=shapes.activation_bits == 8,
-        carried=(tables.positions * sum_layers(stored * (rows * columns), tables),),
+        figures=(
+            whole_cycles(wait * (tables.positions * sum_layers(cycles, tables))),
+            tables.positions * sum_layers(stored * (rows * columns), tables),
+        ),
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.shapes import PlanShapes
+from npuexplore.compression.shapes import PlanShapes, sum_layers
 from npuexplore.cost.compute import EngineCosts
-from npuexplore.cost.cortex_m import layer_costs
+from npuexplore.cost.cortex_m import kernel_products, layer_costs
+from npuexplore.cost.products import codes_of_matrices
 from npuexplore.cost.traffic import Route
 from npuexplore.cost.waterfall import Waterfall, added, allot
 from npuexplore.hardware.cortex_m import CortexM, SparseKernel, Toolchain
@@ -29,7 +30,7 @@ def waterfall(engine: CortexM, route: Route, tables: NetworkTables, shapes: Plan
     others = costs.cycles - products
     stall = costs.cycles - _unstalled(costs.compute_cycles, wait)
     return added(
-        allot(products, _product_parts(engine.kernels, tables, shapes, costs), rest="overhead"),
+        allot(products, _parts(engine, tables, shapes, costs), rest="overhead"),
         allot(
             others,
             {"memory_stall": stall, "activation": costs.terms["activation"] / wait},
@@ -42,19 +43,39 @@ def _unstalled(cycles: Counts, wait: float) -> Counts:
     return np.asarray(np.rint(cycles / wait).astype(np.int64))
 
 
+def _parts(
+    engine: CortexM, tables: NetworkTables, shapes: PlanShapes, costs: EngineCosts
+) -> dict[str, Cycles]:
+    """(P, L) parts of the products; where the matrices of a layer differ, those of each in its own kernel."""
+    kernels, own = engine.kernels, shapes.matrices
+    whole = _product_parts(kernels, tables, shapes, costs.weight_format, costs.executed_macs)
+    if own is None:
+        return whole
+    codes = codes_of_matrices(costs.weight_format, 1 + len(kernels.sparse), tables)
+    executed = [product.figures[1] for product in kernel_products(engine, own.tables, own.shapes)]
+    alone = _product_parts(kernels, own.tables, own.shapes, codes, np.choose(codes, executed))
+    return {
+        name: np.where(own.differ, sum_layers(alone[name], tables), cycles) for name, cycles in whole.items()
+    }
+
+
 def _product_parts(
-    kernels: Toolchain, tables: NetworkTables, shapes: PlanShapes, costs: EngineCosts
+    kernels: Toolchain,
+    tables: NetworkTables,
+    shapes: PlanShapes,
+    weight_format: NDArray[np.int8],
+    executed: Counts,
 ) -> dict[str, Cycles]:
     """(P, L) parts of the products in the kernel that each layer takes; rows and calls are left over."""
     mac, decode = _dense_rates(kernels, tables, shapes)
     index = np.zeros_like(mac)
     for code, kernel in enumerate(kernels.sparse, start=1):
-        chosen = costs.weight_format == code
+        chosen = weight_format == code
         sparse_mac = np.minimum(_int8_rate(kernels, tables), _cycles_per_elem(kernel))
         mac = np.where(chosen, sparse_mac, mac)
         decode = np.where(chosen, 0.0, decode)
         index = np.where(chosen, _cycles_per_elem(kernel) - sparse_mac, index)
-    executed, useful = costs.executed_macs, np.minimum(shapes.kept_macs, costs.executed_macs)
+    useful = np.minimum(shapes.kept_macs, executed)
     return {
         "useful_macs": useful * mac,
         "padding": (executed - useful) * mac,

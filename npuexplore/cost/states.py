@@ -27,6 +27,8 @@ STATE_FIELDS = (
     "activation_bits",
 )
 """Fields of `PlanShapes` that tell two states of a layer apart."""
+MATRIX_STATE_FIELDS = ("zeros_frac", "two_four", "block_rows", "block_columns", "weight_bits")
+"""Fields that may differ between the matrices of a layer."""
 WORTHWHILE_REUSE = 2
 """Plans per state from which spreading is cheaper than costing every plan."""
 FEWEST_PLANS = 64
@@ -63,7 +65,7 @@ def states_of(shapes: PlanShapes, tables: NetworkTables) -> States:
     first: list[NDArray[np.intp]] = []
     index = np.empty((layers, plans), np.intp)
     for layer in range(layers):
-        rows, index[layer] = distinct_rows([getattr(shapes, name)[:, layer] for name in STATE_FIELDS])
+        rows, index[layer] = distinct_rows(_state(shapes, tables, layer))
         first.append(rows)
     count = max(rows.size for rows in first)
     chosen = np.stack([np.concatenate([rows, np.repeat(rows[:1], count - rows.size)]) for rows in first])
@@ -79,6 +81,17 @@ def merged(runs: Sequence[States], tables: NetworkTables) -> list[States]:
         States(shared.shapes, np.take_along_axis(part, run.index, axis=1))
         for part, run in zip(parts, runs, strict=True)
     ]
+
+
+def _state(shapes: PlanShapes, tables: NetworkTables, layer: int) -> list[NDArray[Any]]:
+    """(P,) arrays that tell the states of a layer apart, those of its matrices included."""
+    found = [getattr(shapes, name)[:, layer] for name in STATE_FIELDS]
+    if shapes.matrices is not None:
+        own = [getattr(shapes.matrices.shapes, name) for name in MATRIX_STATE_FIELDS]
+        columns = np.flatnonzero(tables.matrix_layer == layer)
+        found += [values[:, column] for column in columns for values in own]
+        found.append(shapes.matrices.differ[:, layer])
+    return found
 
 
 def joined(parts: Sequence[D]) -> D:
@@ -122,7 +135,7 @@ def _rows_of_layers(shapes: PlanShapes, tables: NetworkTables, chosen: NDArray[n
         owner = range(chosen.shape[0]) if values.shape[1] == chosen.shape[0] else tables.matrix_layer
         return np.stack([values[:, column].take(chosen[layer]) for column, layer in enumerate(owner)]).T
 
-    return PlanShapes(**{name: taken(values) for name, values in vars(shapes).items()})
+    return shapes.each(taken)
 
 
 def distinct_rows(fields: list[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

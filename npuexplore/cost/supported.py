@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.plan import PlanBatch
+from npuexplore.compression.plan import MATRIX_KEYS, PlanBatch
 from npuexplore.errors import BadInput
 from npuexplore.hardware.engines import activation_widths, weight_widths
 from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile
-from npuexplore.workload.network import Layer, Network, activation_of, is_recurrent
+from npuexplore.workload.network import Layer, Network, activation_of, is_recurrent, matrices
 
 GATE_FUNCTIONS = ("sigmoid", "tanh")
 """Activation functions inside every recurrent layer."""
@@ -21,10 +21,21 @@ GATE_FUNCTIONS = ("sigmoid", "tanh")
 def refuse_unsupported(profile: HardwareProfile, network: Network, plans: PlanBatch) -> None:
     """Raise BadInput for a layer that the part cannot run, or a plan that it cannot store or run."""
     refuse_network(profile, network)
-    _refuse_widths(profile, network, plans.weight_bits, weight_widths(profile.engine), what="weight_bits")
+    layers = [layer.name for layer in network.layers]
+    widths = weight_widths(profile.engine)
+    if plans.matrices is None:
+        _refuse_widths(profile, layers, plans.weight_bits, widths, what="weight_bits")
+    else:
+        own = [_matrix_name(layer, matrix) for layer, matrix, _, _ in matrices(network)]
+        _refuse_widths(profile, own, plans.matrices.weight_bits, widths, what="weight_bits")
     _refuse_widths(
-        profile, network, plans.activation_bits, activation_widths(profile.engine), what="activation_bits"
+        profile, layers, plans.activation_bits, activation_widths(profile.engine), what="activation_bits"
     )
+
+
+def _matrix_name(layer: str, matrix: str) -> str:
+    """Where a plan speaks of a matrix: `lstm_1.w_h`, or its layer where that is all there is."""
+    return f"{layer}.{MATRIX_KEYS[matrix]}" if matrix in MATRIX_KEYS else layer
 
 
 def refuse_network(profile: HardwareProfile, network: Network) -> None:
@@ -52,20 +63,20 @@ def operators_of(layer: Layer) -> tuple[str, ...]:
 
 def _refuse_widths(
     profile: HardwareProfile,
-    network: Network,
+    names: Sequence[str],
     bits: NDArray[np.int64],
     allowed: tuple[int, ...],
     *,
     what: str,
 ) -> None:
-    """bits : (P, L)"""
+    """bits : (P, names)"""
     known = np.zeros(MOST_BITS + 1, bool)
     known[list(allowed)] = True
     fits = known[bits]
     if not fits.all():
         plan, column = np.argwhere(~fits)[0]
         raise BadInput(
-            f"plan: layers.{network.layers[column].name}.{what}: got {bits[plan, column]}; "
+            f"plan: layers.{names[column]}.{what}: got {bits[plan, column]}; "
             f"{profile.name} allows {_listed(allowed)}; choose one of those"
         )
 

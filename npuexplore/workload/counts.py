@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -98,4 +98,25 @@ def network_tables(network: Network) -> NetworkTables:
             [ELEMENTWISE_PER_UNIT.get(layer.kind, 0) for layer in layers], np.int64
         ),
         bands=network.bands,
+    )
+
+
+def matrix_tables(tables: NetworkTables) -> NetworkTables:
+    """The same network with each matrix taken as a layer of its own; (L,) of it is (M,) of `tables`."""
+    owner = tables.matrix_layer
+    inputs = np.append(tables.bands, tables.units[:-1])[owner]
+    columns = np.where(tables.from_state, tables.units[owner], inputs)
+    return replace(
+        tables,
+        kinds=tuple(tables.kinds[layer] for layer in owner),
+        activations=tuple(tables.activations[layer] for layer in owner),
+        units=tables.units[owner],
+        positions=tables.positions[owner],
+        dense_macs=tables.matrix_gates * (tables.units[owner] // tables.positions[owner]) * columns,
+        gates=tables.matrix_gates,
+        recurrent=tables.recurrent[owner],
+        matrix_layer=np.arange(owner.size),
+        matrix_start=np.arange(owner.size),
+        lut_per_unit=tables.lut_per_unit[owner],
+        elementwise_per_unit=tables.elementwise_per_unit[owner],
     )

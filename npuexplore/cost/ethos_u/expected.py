@@ -35,6 +35,8 @@ class ExpectedWeights:
     engine: EthosU
     sizes: Sizes
     weights: PlannedWeights
+    state_weights: PlannedWeights | None = None
+    """Of the matrix that multiplies the state, where it has plans of its own."""
     known: dict[tuple[bool, bool, bool], ExpectedSizes] = field(default_factory=dict)
     """What was worked out already."""
 
@@ -47,10 +49,15 @@ class ExpectedWeights:
         plain = self._coded(command, two_four=False)
         return Stored(Candidates(plain, sparse, possible), lambda index: self._slices(command, index))
 
+    def _weights(self, command: Command) -> PlannedWeights:
+        """Plans of the matrix that a product multiplies by."""
+        own = self.state_weights if command.from_state else None
+        return self.weights if own is None else own
+
     def _may_be_two_four(self, command: Command) -> Flags:
         """(P,) whether zeros are more likely than not to leave two of each four inputs."""
         columns = self.sizes.units if command.from_state else self.sizes.inputs
-        chance = two_four_chance(rows=self.sizes.units, columns=columns, **vars(self.weights))
+        chance = two_four_chance(rows=self.sizes.units, columns=columns, **vars(self._weights(command)))
         return np.asarray(chance >= 0.5)
 
     def _slices(self, command: Command, index: Counts) -> SliceBytes:
@@ -85,7 +92,7 @@ class ExpectedWeights:
         if key not in self.known:
             self.known[key] = planned_sizes(
                 self.engine,
-                self.weights,
+                self._weights(command),
                 inputs=self.sizes.units if command.from_state else self.sizes.inputs,
                 outputs=self._rows(whole=whole),
                 input_bytes=self.sizes.activation_bytes,
@@ -101,7 +108,7 @@ class ExpectedWeights:
             fast_bytes=_whole_bytes(sizes.fast_bytes),
             source_weights=np.rint(sizes.weights).astype(np.int64),
             run_zeros=np.rint(sizes.run_zeros).astype(np.int64),
-            distinct=2**self.weights.weight_bits - 1,
+            distinct=2 ** self._weights(command).weight_bits - 1,
         )
 
     def _rows(self, *, whole: bool) -> Counts:

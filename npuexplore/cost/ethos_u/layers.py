@@ -137,16 +137,21 @@ def plan_layer(tables: NetworkTables, shapes: PlanShapes, *, layer: int) -> Laye
 
 def plan_weights(engine: EthosU, layer: Layer, shapes: PlanShapes, *, index: int) -> ExpectedWeights:
     """The weights of one layer of P plans."""
-    return ExpectedWeights(
-        engine,
-        layer.sizes,
-        PlannedWeights(
-            zeros_frac=shapes.zeros_frac[:, index],
-            weight_bits=shapes.weight_bits[:, index],
-            block_rows=shapes.block_rows[:, index],
-            block_columns=shapes.block_columns[:, index],
-            two_four=shapes.two_four[:, index],
-        ),
+    if shapes.matrices is None:
+        return ExpectedWeights(engine, layer.sizes, _planned(shapes, index))
+    own, first = shapes.matrices, int(np.flatnonzero(shapes.matrices.owner == index)[0])
+    state = _planned(own.shapes, first + 1) if layer.kind in ("lstm", "gru") else None
+    return ExpectedWeights(engine, layer.sizes, _planned(own.shapes, first), state)
+
+
+def _planned(shapes: PlanShapes, column: int) -> PlannedWeights:
+    """What plans say of a layer, or of a matrix taken as one."""
+    return PlannedWeights(
+        zeros_frac=shapes.zeros_frac[:, column],
+        weight_bits=shapes.weight_bits[:, column],
+        block_rows=shapes.block_rows[:, column],
+        block_columns=shapes.block_columns[:, column],
+        two_four=shapes.two_four[:, column],
     )
 
 
@@ -234,7 +239,7 @@ def _summed(route: Route, counted: Sequence[Counted]) -> LayerCosts:
 
 
 def _rows(shapes: PlanShapes, rows: NDArray[np.intp]) -> PlanShapes:
-    return replace(shapes, **{name: values[rows] for name, values in vars(shapes).items()})
+    return shapes.take(rows)
 
 
 def _joined(parts: Sequence[tuple[NDArray[np.intp], Counts]]) -> Counts:

@@ -19,6 +19,7 @@ from npuexplore.cost.micronpu.fallback import Split, cpu_cycles, split_of
 from npuexplore.cost.micronpu.rates import decode_cycles, index_cycles
 from npuexplore.cost.micronpu.storage import stored_formats
 from npuexplore.cost.micronpu.transfer import busy_cycles, memory_cycles, moved_bytes
+from npuexplore.cost.products import Product, with_matrices
 from npuexplore.cost.traffic import Route, activation_bytes
 from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.units import ceil_div
@@ -84,28 +85,45 @@ def _options(
     moved_activations: Counts,
 ) -> Iterator[StorageOption]:
     """One option per format; a layer that the CPU runs is stored dense and takes nothing of the engine."""
-    for stored in stored_formats(engine, tables, shapes):
-        mac = array_cycles(engine, tables, shapes, stored)
-        index = index_cycles(engine, tables, stored)
-        decode = decode_cycles(engine, tables, shapes, stored) + index
-        executed = tables.positions * sum_layers(stored.decoded, tables)
-        usable = stored.usable
+    products = list(_products(engine, tables, shapes))
+    if shapes.matrices is not None:
+        alone = list(_products(engine, shapes.matrices.tables, shapes.matrices.shapes))
+        products = with_matrices(products, alone, tables, shapes.matrices)
+    for product in products:
+        figures, usable, stored_bytes = product.figures, product.usable, product.stored_bytes
         if split is not None and split.whole_layer.any():
-            mac, decode, index, executed = (_engine_only(v, split) for v in (mac, decode, index, executed))
-            on_engine = np.broadcast_to(~split.whole_layer, mac.shape)
+            figures = tuple(_engine_only(values, split) for values in figures)
+            on_engine = np.broadcast_to(~split.whole_layer, stored_bytes.shape)
             usable = on_engine if usable is None else usable & on_engine
-        stored_bytes = sum_layers(encoding.to_bytes(stored.bits), tables)
+        mac, decode, *_ = figures
         memories = memory_cycles(
             engine, route, stored_bytes=stored_bytes, moved_activations=moved_activations
         )
         yield StorageOption(
-            format=stored.format,
+            format=product.format,
             busy_cycles=busy_cycles(
                 engine, route, work=np.maximum(mac, decode), memories=memories, stored_bytes=stored_bytes
             ),
             stored_bytes=stored_bytes,
             usable=usable,
-            carried=(mac, decode, index, executed),
+            carried=figures,
+        )
+
+
+def _products(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> Iterator[Product]:
+    """Every format, with the figures of `Figures`."""
+    for stored in stored_formats(engine, tables, shapes):
+        index = index_cycles(engine, tables, stored)
+        yield Product(
+            format=stored.format,
+            stored_bytes=sum_layers(encoding.to_bytes(stored.bits), tables),
+            usable=stored.usable,
+            figures=(
+                array_cycles(engine, tables, shapes, stored),
+                decode_cycles(engine, tables, shapes, stored) + index,
+                index,
+                tables.positions * sum_layers(stored.decoded, tables),
+            ),
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from npuexplore.compression.shapes import PlanShapes
+from npuexplore.compression.shapes import PlanShapes, sum_layers
 from npuexplore.cost.micronpu.array import useful_cycles
 from npuexplore.cost.micronpu.layers import costs_and_figures
 from npuexplore.cost.traffic import Route
@@ -21,7 +22,7 @@ def waterfall(engine: MicroNpu, route: Route, tables: NetworkTables, shapes: Pla
     """
     costs, figures = costs_and_figures(engine, route, tables, shapes)
     apart = {name: costs.terms[name] for name in ("activation", "overhead", "cpu") if name in costs.terms}
-    useful = np.minimum(np.rint(useful_cycles(engine, shapes)), figures.mac)
+    useful = np.minimum(np.rint(_useful_cycles(engine, tables, shapes)), figures.mac)
     beyond = np.maximum(figures.decode - figures.mac, 0)
     index = np.minimum(figures.index, beyond)
     return allot(
@@ -35,3 +36,11 @@ def waterfall(engine: MicroNpu, route: Route, tables: NetworkTables, shapes: Pla
         },
         rest="memory_stall",
     )
+
+
+def _useful_cycles(engine: MicroNpu, tables: NetworkTables, shapes: PlanShapes) -> NDArray[np.float64]:
+    """(P, L) cycles of the non-zero products; of each matrix at its own width."""
+    useful, own = useful_cycles(engine, shapes), shapes.matrices
+    if own is None:
+        return useful
+    return np.where(own.differ, sum_layers(useful_cycles(engine, own.shapes), tables), useful)
