@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from npuexplore.compression.mlw import MlwStream
+from npuexplore.compression.mlw.order import MlwStream
 from npuexplore.cost.ethos_u.formats import FORMATS, Candidates, Coded, choose_format
 from npuexplore.cost.ethos_u.lowering import Command
 from npuexplore.cost.ethos_u.pricing import Sizes
@@ -57,7 +57,7 @@ def even_storage(layers: list[Layer], bytes_per_weight: np.ndarray) -> Storage:
 
             return of
 
-        return Stored(None, slice_bytes)
+        return Stored(None, slice_bytes, key=(command.gate, command.from_state))
 
     return stored
 
@@ -227,3 +227,18 @@ def test_a_schedule_says_what_is_only_read() -> None:
 
     assert int(found.constant_bytes[0]) == weights + scales
     assert dataclasses.is_dataclass(found)
+
+
+def test_gates_whose_weights_differ_are_never_taken_for_each_other() -> None:
+    engine, route = part("ethos-u65-256", "ethos_u65_high_end", "Dedicated_Sram_384KB")
+    layers = layers_of(("lstm", 64, 128), plans=1)
+    sizes = {"o": 0.9, "i": 0.7, "g": 0.4, "f": 0.2}
+
+    def storage(layer: int, command: Command) -> Stored:
+        return even_storage(layers, np.array([sizes[command.gate]]))(layer, command)
+
+    costs = schedule(engine, route, layers, storage).costs
+
+    found = {cost.step.command.gate: cost.staged for cost in costs if cost.step.command.from_state}
+    weights = {gate: int(staged.weight_bytes[0]) for gate, staged in found.items() if staged is not None}
+    assert weights == {gate: pytest.approx(128 * 128 * share, abs=32) for gate, share in sizes.items()}

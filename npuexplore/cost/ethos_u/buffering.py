@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.cost.ethos_u.slices import (
+    SLICE_STEP,
     WORTHWHILE_SLICES,
     Estimate,
     Ranges,
@@ -29,6 +30,8 @@ from npuexplore.cost.ethos_u.slices import (
     weight_cycles,
     whole_bounds,
 )
+from npuexplore.cost.ethos_u.streams import BRICK_ELEMS
+from npuexplore.units import ceil_div, round_up
 
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -83,7 +86,7 @@ def decide(reader: Reader, work: Work, before: Before | None, *, unstaged_cycles
     kept = _kept(reader, one, outputs, whole, unstaged_cycles)
     if reader.source is reader.staging:
         return kept
-    tried = _trial(reader, work, before, one)
+    tried = _trial(reader, work, before, one, run_cycles=unstaged_cycles)
     hopeful = np.flatnonzero(tried)
     if hopeful.size == 0:
         return kept
@@ -111,15 +114,30 @@ def _kept(reader: Reader, one: Ranges, outputs: Counts, whole: Counts, unstaged_
     )
 
 
-def _trial(reader: Reader, work: Work, before: Before | None, one: Ranges) -> Flags:
-    """Plans for which slicing looks promising enough to be worked out."""
+def _trial(reader: Reader, work: Work, before: Before | None, one: Ranges, *, run_cycles: Counts) -> Flags:
+    """Plans for which slicing looks promising enough to be worked out.
+
+    run_cycles : of the whole operator with weights read in place, or more
+    """
     total = one.total
     in_place = weight_cycles(reader, work, reader.source, total)
     staged = weight_cycles(reader, work, reader.staging, total)
     slack = np.int64(0) if before is None else before.slack_cycles
-    visible = np.maximum(copy_cycles(reader, total) - slack, 0)
+    copied = copy_cycles(reader, total)
     many = work.products.outputs // work.blocks.depth > WORTHWHILE_SLICES
-    return np.asarray((staged < in_place) & ((staged + visible < in_place) | many))
+    tried = (staged < in_place) & ((staged + np.maximum(copied - slack, 0) < in_place) | many)
+    if work.only_grows:
+        longest = np.maximum.reduce([run_cycles, in_place, _longest_input_read(reader, work)])
+        tried = tried & (copied + staged <= longest)
+    return np.asarray(tried)
+
+
+def _longest_input_read(reader: Reader, work: Work) -> Counts:
+    """Cycles of reading the input once for each of the thinnest slices."""
+    products = work.products
+    moved = round_up(products.inputs, BRICK_ELEMS) * products.input_bytes
+    passes = ceil_div(products.outputs, SLICE_STEP)
+    return read_cycles(reader, work.input_memory, moved * passes, channel="ifm")
 
 
 def _taken_work(work: Work, rows: NDArray[np.intp], shape: tuple[int, ...]) -> Work:

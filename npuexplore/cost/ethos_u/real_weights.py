@@ -60,7 +60,7 @@ class RealWeights:
                 two_four=sparse,
                 two_four_possible=np.array([possible]),
             )
-        return Stored(candidates, lambda index: self._slice_bytes(key, command, sizes, int(index[0])))
+        return Stored(candidates, lambda index: self._slice_bytes(key, command, sizes, int(index[0])), key)
 
     def _slice_bytes(self, key: MatrixKey, command: Command, sizes: Sizes, index: int) -> SliceBytes:
         fast, two_four = index & FAST > 0, index & TWO_FOUR > 0

@@ -7,7 +7,7 @@ that are fetched under the operator before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -70,6 +70,10 @@ class Stored:
     """None where there is only the default format."""
     slice_bytes: Callable[[Counts], SliceBytes]
     """Sizes of slices for given (P,) indices into FORMATS."""
+    key: Hashable
+    """Equal for products of one layer whose weights are taken to be alike."""
+    only_grows: bool = False
+    """Whether slices never take fewer bytes than the whole."""
 
 
 Storage = Callable[[int, Command], Stored]
@@ -213,13 +217,12 @@ def _plan(
     producers: dict[str, str] = {}
     known: dict[object, _Plan] = {}
     for step in steps:
-        is_product = step.command.kind == "product"
+        stored = storage(step.layer, step.command) if step.command.kind == "product" else None
         movable = producers.get(step.flow.reads[0], "copy") != "copy"
-        key = (step.layer, step.command, *((movable, id(before)) if is_product else ()))
+        key = (step.layer, step.command, *((stored.key, movable, id(before)) if stored else ()))
         if key in known:
             plan = replace(known[key], step=step)
-        elif is_product:
-            stored = storage(step.layer, step.command)
+        elif stored is not None:
             product = PricedProducts(engine, step.command, layers[step.layer].distinct)
             plan = _product_plan(reader, home, product, step, before, stored, movable=movable)
         else:
@@ -275,6 +278,7 @@ def _product_plan(
         input_movable=movable,
         fast=np.asarray(index & FAST > 0),
         slice_bytes=stored.slice_bytes(index),
+        only_grows=stored.only_grows,
     )
     staged = decide(reader, work, before, unstaged_cycles=product.slack_cycles(home))
     return _Plan(step, staged.after, product, staged, index)

@@ -63,6 +63,8 @@ class Work:
     fast: Flags
     """Whether weights are in the fast format."""
     slice_bytes: SliceBytes
+    only_grows: bool = False
+    """Whether slices never take fewer bytes than the whole."""
 
 
 @dataclass(frozen=True)
