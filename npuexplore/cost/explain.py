@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from npuexplore.compression.shapes import PlanShapes, plan_shapes
-from npuexplore.cost import cortex_m_waterfall, ethos_u, footprint, front_end, micronpu
+from npuexplore.cost import footprint, front_end
 from npuexplore.cost.battery import all_battery_hours
+from npuexplore.cost.engines import waterfall_of
 from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Estimate
 from npuexplore.cost.sensitivity import Sensitivity, sensitivities
 from npuexplore.cost.waterfall import PARTS, Waterfall
-
-WATERFALLS: Mapping[str, Callable[..., Waterfall]] = {
-    "ethos_u": ethos_u.waterfall,
-    "ethos_u85": ethos_u.waterfall,
-    "micronpu": micronpu.waterfall,
-    "cortex_m": cortex_m_waterfall.waterfall,
-}
 
 
 @dataclass(frozen=True)
@@ -66,6 +60,7 @@ def explain(result: Estimate, index: int, *, with_sensitivities: bool = True) ->
 def waterfall(part: Part, shapes: PlanShapes) -> Waterfall:
     """(P, 1 + L) cycles by purpose, the front end first; they add up to every layer's cycles."""
     before = front_end.waterfall(part.front_end)
-    layers = WATERFALLS[part.profile.engine.family](part.profile.engine, part.route, part.tables, shapes)
+    engine = part.profile.engine
+    layers = waterfall_of(engine.family)(engine, part.route, part.tables, shapes)
     plans = shapes.units.shape[0]
     return {name: np.hstack([np.broadcast_to(before[name], (plans, 1)), layers[name]]) for name in PARTS}

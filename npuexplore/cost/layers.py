@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.shapes import PlanShapes
-from npuexplore.cost import cortex_m, ethos_u, micronpu
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.energy import network_energy_uj, unknown_energy_keys
+from npuexplore.cost.engines import layer_costs_of
 from npuexplore.cost.footprint import always_bytes, flash_bytes, own_bytes
 from npuexplore.cost.part import Part
 from npuexplore.cost.states import States, distinct_states, joined, merged, spread
@@ -19,13 +19,6 @@ from npuexplore.workload.counts import Counts
 
 COSTED_PLANS = 16_384
 """Plans costed at once; their arrays stay in the cache."""
-
-ENGINES: Mapping[str, Callable[..., EngineCosts]] = {
-    "ethos_u": ethos_u.layer_costs,
-    "ethos_u85": ethos_u.layer_costs,
-    "micronpu": micronpu.layer_costs,
-    "cortex_m": cortex_m.layer_costs,
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ def figures_of_runs(part: Part, runs: Iterable[PlanShapes]) -> Iterator[LayerFig
 def engine_costs(part: Part, shapes: PlanShapes) -> EngineCosts:
     """What the part's engine says of the layers of P plans."""
     engine = part.profile.engine
-    return ENGINES[engine.family](engine, part.route, part.tables, shapes)
+    return layer_costs_of(engine.family)(engine, part.route, part.tables, shapes)
 
 
 def _figures_in_pieces(part: Part, shapes: PlanShapes) -> LayerFigures:

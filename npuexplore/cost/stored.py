@@ -9,7 +9,7 @@ import numpy as np
 from npuexplore.compression import encoding
 from npuexplore.compression.plan import LayerPlan
 from npuexplore.cost.cortex_m import format_name
-from npuexplore.cost.ethos_u import stored_bytes
+from npuexplore.cost.ethos_u.tensors import stored_bytes
 from npuexplore.cost.micronpu.storage import PLACE_BITS, two_four_slots
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM, SparseKernel

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npuexplore.compression.mlw import encoded_bytes
+from npuexplore.compression.mlw.size import encoded_bytes
 from npuexplore.cost.ethos_u.blocks import product_blocks
 from npuexplore.cost.ethos_u.coder import stream_order
 from npuexplore.hardware.ethos_u import EthosU

@@ -15,7 +15,7 @@ from npuexplore.compression.shapes import plan_shapes
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.layers import engine_costs
-from npuexplore.cost.micronpu import waterfall
+from npuexplore.cost.micronpu.waterfall import waterfall
 from npuexplore.cost.part import part_of
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.micronpu import MicroNpu

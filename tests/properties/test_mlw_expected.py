@@ -7,11 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from npuexplore.compression.mlw import MlwStream, encoded_bytes, expected_bytes, two_four_chance
+from npuexplore.compression.mlw.expected import expected_bytes
 from npuexplore.compression.mlw.levels import draw_levels, rounded_frac, survivor_fracs
-from npuexplore.compression.mlw.order import streams
+from npuexplore.compression.mlw.order import MlwStream, streams
 from npuexplore.compression.mlw.runs import LINE, STEPS, block_runs, repeat_frac
 from npuexplore.compression.mlw.sampling import CODED_COUNTS, TABLE_FILE, mean_bits
+from npuexplore.compression.mlw.size import encoded_bytes
+from npuexplore.compression.mlw.two_four import two_four_chance
 
 U55 = MlwStream(generation="depth_first", ofm_ublock_elems=8, ifm_block_elems=32)
 U65 = MlwStream(generation="depth_first", ofm_ublock_elems=8, ifm_block_elems=32, cores=2)

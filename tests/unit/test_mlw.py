@@ -3,11 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from npuexplore.compression.mlw import MlwStream, encoded_bytes
-from npuexplore.compression.mlw.order import streams
+from npuexplore.compression.mlw.order import MlwStream, streams
 from npuexplore.compression.mlw.palette import section_of
 from npuexplore.compression.mlw.rice import Parameter, weight_slices
-from npuexplore.compression.mlw.size import fast_bytes, run_bits, section_bits, stream_bytes, value_bits
+from npuexplore.compression.mlw.size import (
+    encoded_bytes,
+    fast_bytes,
+    run_bits,
+    section_bits,
+    stream_bytes,
+    value_bits,
+)
 
 U55 = MlwStream(generation="depth_first", ofm_ublock_elems=8, ifm_block_elems=32)
 U65 = MlwStream(generation="depth_first", ofm_ublock_elems=8, ifm_block_elems=32, cores=2)

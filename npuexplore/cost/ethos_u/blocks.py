@@ -194,9 +194,9 @@ def _greatest_depth(outputs: int, *, step: int, end: int, room: int) -> int:
     """
     first = max(step, min(end, SPLIT_DEPTH))
     if first < outputs:
-        first = round_up(first, SPLIT_DEPTH)
-    split = round_up(step, SPLIT_DEPTH)
-    last_split = first + split * max(ceil_div(outputs - step - first, split), 0)
+        first = int(round_up(first, SPLIT_DEPTH))
+    split = int(round_up(step, SPLIT_DEPTH))
+    last_split = first + split * max(int(ceil_div(outputs - step - first, split)), 0)
     most = min(end, room)
     if most < last_split + step:
         return first + (min(most, last_split) - first) // split * split

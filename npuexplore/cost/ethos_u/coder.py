@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.mlw import ExpectedSizes, MlwStream, expected_sizes
+from npuexplore.compression.mlw.expected import ExpectedSizes, expected_sizes
 from npuexplore.compression.mlw.levels import Kept
-from npuexplore.compression.mlw.order import LINE
+from npuexplore.compression.mlw.order import LINE, MlwStream
 from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.hardware.ethos_u import EthosU, EthosU55, EthosU85
 

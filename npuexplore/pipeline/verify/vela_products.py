@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.mlw import encoded_bytes
+from npuexplore.compression.mlw.size import encoded_bytes
 from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.cost.ethos_u.coder import stream_order
 from npuexplore.cost.ethos_u.commands import CommandCycles, blocks_of
