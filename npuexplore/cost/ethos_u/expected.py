@@ -44,11 +44,17 @@ class ExpectedWeights:
     def __call__(self, _layer: int, command: Command) -> Stored:
         """What is expected of the weights of a product."""
         if not isinstance(self.engine, EthosU85):
-            return Stored(None, lambda index: self._slices(command, index))
+            return self._stored(command, None)
         possible = self._may_be_two_four(command)
         sparse = self._coded(command, two_four=True) if possible.any() else None
         plain = self._coded(command, two_four=False)
-        return Stored(Candidates(plain, sparse, possible), lambda index: self._slices(command, index))
+        return self._stored(command, Candidates(plain, sparse, possible))
+
+    def _stored(self, command: Command, candidates: Candidates | None) -> Stored:
+        def slices(index: Counts) -> SliceBytes:
+            return self._slices(command, index)
+
+        return Stored(candidates, slices, key=command.from_state, only_grows=True)
 
     def _weights(self, command: Command) -> PlannedWeights:
         """Plans of the matrix that a product multiplies by."""
@@ -64,13 +70,14 @@ class ExpectedWeights:
     def _slices(self, command: Command, index: Counts) -> SliceBytes:
         """Bytes of any slices: a straight line through those of the shortest one and of the whole."""
         outputs, short = (self._rows(whole=whole)[:, None] for whole in (True, False))
-        whole_bytes, short_bytes = (
-            self._bytes(command, index, whole=each)[:, None] for each in (True, False)
-        )
-        per_output = (whole_bytes - short_bytes) / np.maximum(outputs - short, 1)
+        whole_bytes = self._bytes(command, index, whole=True)[:, None]
 
         def slice_bytes(starts: Counts, ends: Counts) -> Counts:
             depth = ends - starts
+            if (depth == outputs).all():
+                return _whole_bytes(whole_bytes)
+            short_bytes = self._bytes(command, index, whole=False)[:, None]
+            per_output = (whole_bytes - short_bytes) / np.maximum(outputs - short, 1)
             grown = short_bytes + per_output * (depth - short)
             size = np.where(depth == outputs, whole_bytes, np.maximum(grown, ALIGNMENT_BYTES))
             return np.where(depth > 0, _whole_bytes(size), 0)
