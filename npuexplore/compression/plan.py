@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -174,6 +174,10 @@ def unit_keepers(network: Network) -> dict[str, str]:
     return keepers
 
 
+CHOICE_FIELDS = ("structure", "sparsity_frac", "block_rows", "block_columns", "weight_bits")
+"""Arrays that a batch has of layers and of matrices alike."""
+
+
 @dataclass(frozen=True)
 class MatrixBatch:
     """What P plans do to each of the M matrices of a network, layers' choices repeated."""
@@ -188,10 +192,12 @@ class MatrixBatch:
     """(P, M), 1 where the structure is not block."""
     weight_bits: NDArray[np.int64]
     """(P, M)"""
+    owner: tuple[int, ...]
+    """Layer of each matrix."""
 
     def take(self, index: NDArray[np.integer] | slice) -> MatrixBatch:
         """The plans at `index`, in that order."""
-        return MatrixBatch(**{name: values[index] for name, values in vars(self).items()})
+        return replace(self, **{name: getattr(self, name)[index] for name in CHOICE_FIELDS})
 
 
 @dataclass(frozen=True)
@@ -238,9 +244,9 @@ def batch_plans(plans: Sequence[CompressionPlan], network: Network) -> PlanBatch
     own = None
     if any(choice.matrices_differ for row in table for choice in row):
         names = [(layer, matrix) for layer, matrix, _, _ in matrices(network)]
-        own = MatrixBatch(
-            **_choice_arrays([[plan.of(layer).of_matrix(name) for layer, name in names] for plan in plans])
-        )
+        rows = [[plan.of(layer).of_matrix(name) for layer, name in names] for plan in plans]
+        owner = [layer.name for layer in network.layers]
+        own = MatrixBatch(**_choice_arrays(rows), owner=tuple(owner.index(layer) for layer, _ in names))
     return PlanBatch(
         **_choice_arrays([[choice.shared for choice in row] for row in table]),
         activation_bits=np.array(activation_bits, np.int64),
@@ -261,14 +267,15 @@ def _choice_arrays(table: Sequence[Sequence[LayerPlan | MatrixChoice]]) -> dict[
     }
 
 
-def matrices_of(plans: PlanBatch, owner: NDArray[np.intp]) -> MatrixBatch:
+def matrices_of(plans: PlanBatch, owner: Sequence[int]) -> MatrixBatch:
     """What plans do to each matrix; each follows its layer where the plans do not say otherwise.
 
     owner : (M,) layer of each matrix
     """
     if plans.matrices is not None:
         return plans.matrices
-    return MatrixBatch(**{field.name: getattr(plans, field.name)[:, owner] for field in fields(MatrixBatch)})
+    repeated = {name: getattr(plans, name)[:, list(owner)] for name in CHOICE_FIELDS}
+    return MatrixBatch(**repeated, owner=tuple(owner))
 
 
 def plan_at(plans: PlanBatch, index: int, network: Network) -> CompressionPlan:

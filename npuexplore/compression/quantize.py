@@ -138,7 +138,9 @@ def integer_weights(
     """
     return {
         layer.name: {
-            name: quantise(matrix, bits=plan.of(layer.name).weight_bits, gates=gate_count(layer.kind))
+            name: quantise(
+                matrix, bits=plan.of(layer.name).of_matrix(name).weight_bits, gates=gate_count(layer.kind)
+            )
             for name, matrix in params[layer.name].items()
             if name.startswith("w")
         }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.matrix_plan import MatrixChoice
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Layer, Network, gate_count, positions_of, unit_count
@@ -144,8 +145,9 @@ def layer_masks(
 ) -> Masks:
     """Magnitude masks at exactly the plan's sparsity, or at `ramp_frac` of it while pruning is under way.
 
-    Weight and block: one threshold per layer over its matrices together, zeros / total within one group
-    of the plan's sparsity_frac (total = weights left by unit pruning of the layer before). Unit:
+    Weight and block: one threshold per layer over its matrices together, or over each alone where they are
+    not pruned alike, zeros / total within one group of the plan's sparsity_frac (total = weights left by
+    unit pruning of the layer before). Unit:
     round(sparsity_frac * H) units removed. two_four: two of each four, at `ramp_frac` that share of the
     weights that go.
     """
@@ -194,23 +196,32 @@ def _masks_of_layer(
         name: kept_outputs if name == "w_hh" else kept_inputs for name in entry if name.startswith("w")
     }
     masks = {name: kept_rows[:, None] & kept[None, :] for name, kept in columns.items()}
-    if choice.structure in ("weight", "block", "two_four") and ramp_frac * choice.sparsity_frac > 0.0:
-        left = {name: np.ascontiguousarray(entry[name][:, kept]) for name, kept in columns.items()}
-        if choice.structure == "two_four":
-            found = _two_four_masks(left, ramp_frac)
-        else:
-            found = _magnitude_masks(left, choice, gates, ramp_frac * choice.sparsity_frac)
-        for name, kept in found.items():
+    choices = {name: choice.of_matrix(name) for name in columns}
+    for zeros in dict.fromkeys(own.zeros for own in choices.values()):
+        together = [name for name, own in choices.items() if own.zeros == zeros]
+        left = {name: np.ascontiguousarray(entry[name][:, columns[name]]) for name in together}
+        for name, kept in _masks_together(left, choices[together[0]], gates, ramp_frac).items():
             masks[name][:, columns[name]] &= kept
     if not kept_outputs.all():
         masks |= {name: kept_rows.copy() for name in entry if name.startswith("bias")}
     return masks
 
 
-def _magnitude_masks(
-    left: Mapping[str, FloatArray], choice: LayerPlan, gates: int, sparsity_frac: float
+def _masks_together(
+    left: Mapping[str, FloatArray], choice: MatrixChoice, gates: int, ramp_frac: float
 ) -> dict[str, BoolArray]:
-    """Masks of a layer's matrices under one threshold."""
+    """Masks of matrices that share a choice; none where it leaves no zeros in them."""
+    if choice.structure in ("dense", "unit") or ramp_frac * choice.sparsity_frac == 0.0:
+        return {}
+    if choice.structure == "two_four":
+        return _two_four_masks(left, ramp_frac)
+    return _magnitude_masks(left, choice, gates, ramp_frac * choice.sparsity_frac)
+
+
+def _magnitude_masks(
+    left: Mapping[str, FloatArray], choice: MatrixChoice, gates: int, sparsity_frac: float
+) -> dict[str, BoolArray]:
+    """Masks of matrices under one threshold."""
     block = choice.block or (1, 1)
     scores = {
         name: group_scores(matrix, choice.structure, block=block, gates=gates)

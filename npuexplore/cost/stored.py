@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from npuexplore.compression import encoding
-from npuexplore.compression.plan import LayerPlan
+from npuexplore.compression.plan import MATRIX_KEYS, LayerPlan
 from npuexplore.cost.cortex_m import format_name
 from npuexplore.cost.ethos_u.tensors import stored_bytes
 from npuexplore.cost.micronpu.storage import PLACE_BITS, two_four_slots
+from npuexplore.cost.products import pair_name
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM, SparseKernel
 from npuexplore.hardware.ethos_u import EthosU
@@ -29,9 +30,10 @@ def stored_weight_bytes(
     """Bytes that a layer's matrices take in `weight_format`, or in the smallest format of the part.
 
     matrices : `w_ih` (G*H, I) and `w_hh` (G*H, H), or `w` (O, I), pruned units already removed.
-    Sizes are exact; on Ethos-U they are those of the coder's default format, read in one piece.
+    Sizes are exact; on Ethos-U they are those of the coder's default format, read in one piece. Where the
+    two matrices differ, each may have a format of its own (`dense + block_bitmap`).
     """
-    formats = dict(_sizes(profile, choice, matrices))
+    formats = _formats(profile, choice, matrices)
     if weight_format is None:
         return min(formats.values())
     if weight_format not in formats:
@@ -42,14 +44,29 @@ def stored_weight_bytes(
     return formats[weight_format]
 
 
+def _formats(profile: HardwareProfile, choice: LayerPlan, matrices: Mapping[str, IntArray]) -> dict[str, int]:
+    """Bytes by format; by pairs of formats where the matrices differ."""
+    gates, width = _gates(matrices), choice.activation_bits // 8
+
+    def sizes(names: Iterable[str], bits: int) -> dict[str, int]:
+        chosen = {name: matrices[name] for name in names}
+        return dict(_sizes(profile, chosen, bits=bits, gates=gates, input_bytes=width))
+
+    if not choice.matrices_differ:
+        return sizes(matrices, choice.shared.weight_bits)
+    first, second = (sizes([name], choice.of_matrix(name).weight_bits) for name in MATRIX_KEYS)
+    return {
+        pair_name(one, other): size + more for one, size in first.items() for other, more in second.items()
+    }
+
+
 def _sizes(
-    profile: HardwareProfile, choice: LayerPlan, matrices: Mapping[str, IntArray]
+    profile: HardwareProfile, matrices: Mapping[str, IntArray], *, bits: int, gates: int, input_bytes: int
 ) -> Iterator[tuple[str, int]]:
-    engine, bits = profile.engine, choice.weight_bits
-    pieces = list(_gate_matrices(matrices))
+    engine = profile.engine
+    pieces = [piece for matrix in matrices.values() for piece in np.split(matrix, gates)]
     if isinstance(engine, EthosU):
-        width = choice.activation_bits // 8
-        yield "mlw", sum(stored_bytes(engine, piece, input_bytes=width) for piece in pieces)
+        yield "mlw", sum(stored_bytes(engine, piece, input_bytes=input_bytes) for piece in pieces)
         return
     yield "dense", sum(int(ceil_div(matrix.size * bits, 8)) for matrix in matrices.values())
     if isinstance(engine, MicroNpu):
@@ -124,12 +141,10 @@ def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
     )
 
 
-def _gate_matrices(matrices: Mapping[str, IntArray]) -> Iterator[IntArray]:
-    """The gates of every matrix; blocks never cross from one gate into the next."""
+def _gates(matrices: Mapping[str, IntArray]) -> int:
+    """Gates of every matrix of a layer; blocks never cross from one gate into the next."""
     state = matrices.get("w_hh")
-    gates = 1 if state is None else state.shape[0] // state.shape[1]
-    for matrix in matrices.values():
-        yield from np.split(matrix, gates)
+    return 1 if state is None else state.shape[0] // state.shape[1]
 
 
 def _bytes(bits: IntArray) -> int:

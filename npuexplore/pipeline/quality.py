@@ -17,6 +17,7 @@ from npuexplore.compression.plan import (
     STRUCTURES,
     CompressionPlan,
     LayerPlan,
+    MatrixBatch,
     PlanBatch,
     batch_plans,
     plan_at,
@@ -30,6 +31,9 @@ from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
 Progress = Callable[[int, int], None]
+
+ZEROS_SPAN = 1 << 30
+"""More than all ways to have zeros in a matrix: 65,540 structures and blocks times 10,001 sparsities."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,45 @@ class SensitivityModel:
 
 
 def zeros_keys(plans: PlanBatch) -> NDArray[np.int64]:
-    """(P, L) one integer per structure, block shape and sparsity; 0 where a layer has no zeros."""
+    """(P, L) one integer per structure, block shape and sparsity; 0 where a layer has no zeros.
+
+    Where the two matrices of a layer are not pruned alike, both are in it and it is below 0.
+    """
+    keys = _zeros_keys(plans)
+    if plans.matrices is None:
+        return keys
+    first, second = _by_matrix(_zeros_keys(plans.matrices), plans.matrices)
+    both = -(first * ZEROS_SPAN + second)
+    return np.where(first == second, first, both)
+
+
+def _zeros_keys(plans: PlanBatch | MatrixBatch) -> NDArray[np.int64]:
+    """(P, L) or (P, M), each below ZEROS_SPAN."""
     structure = plans.structure.astype(np.int64)
     is_block = structure == STRUCTURES.index("block")
-    block = np.where(is_block, plans.block_rows * 512 + plans.block_columns, 0)
-    key = (structure * 512 * 512 + block) * 10_001 + np.rint(plans.sparsity_frac * 10_000).astype(np.int64)
+    block = np.where(is_block, len(STRUCTURES) + (plans.block_rows - 1) * 256 + plans.block_columns - 1, 0)
+    key = np.maximum(structure, block) * 10_001 + np.rint(plans.sparsity_frac * 10_000).astype(np.int64)
     return np.where(plans.sparsity_frac > 0, key, 0)
 
 
 def bits_keys(plans: PlanBatch) -> NDArray[np.int64]:
-    """(P, L) one integer per pair of weight and activation bits."""
-    return np.asarray(plans.weight_bits * 32 + plans.activation_bits)
+    """(P, L) one integer per pair of weight and activation bits, or per three where the matrices differ."""
+    keys = np.asarray(plans.weight_bits * 32 + plans.activation_bits)
+    if plans.matrices is None:
+        return keys
+    first, second = _by_matrix(plans.matrices.weight_bits, plans.matrices)
+    apart = np.where(first == second, 0, second)
+    return np.asarray((apart * 32 + first) * 32 + plans.activation_bits)
+
+
+def _by_matrix(values: NDArray[Any], matrices: MatrixBatch) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(P, L) of each layer's first matrix and of its last, which is the same one where it has but one.
+
+    values : (P, M)
+    """
+    owner = np.array(matrices.owner)
+    layers = np.arange(owner[-1] + 1)
+    return values[:, np.searchsorted(owner, layers)], values[:, np.searchsorted(owner, layers, "right") - 1]
 
 
 def _looked_up(losses: Mapping[int, float], keys: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -141,11 +173,12 @@ def sensitivity_model(
         choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields if key in row})
         plan = batch_plans([CompressionPlan(layers={row["layer"]: choice})], network)
         bits = int(bits_keys(plan)[0, layer])
-        if choice.sparsity_frac == 0.0:
+        zeros = int(zeros_keys(plan)[0, layer])
+        if zeros == 0:
             bits_db[layer][bits] = row["one_shot_loss_db"]
         else:
             loss_db = max(row["one_shot_loss_db"] - bits_db[layer][bits], 0.0)
-            zeros_db[layer][int(zeros_keys(plan)[0, layer])] = loss_db
+            zeros_db[layer][zeros] = loss_db
     return SensitivityModel(tuple(zeros_db), tuple(bits_db), recovery_frac)
 
 
@@ -166,10 +199,18 @@ def _cases(space: Space) -> Iterator[tuple[str, LayerPlan]]:
         choices[:, own] = np.array(list(np.ndindex(*sizes)), np.int64)
         plans = plans_from(space, choices)
         bits = bits_keys(plans)[:, column]
-        for weight_bits, activation_bits in sorted({divmod(int(key), 32) for key in bits}):
-            choice = {"weight_bits": weight_bits, "activation_bits": activation_bits}
-            yield layer.name, LayerPlan.model_validate(choice)
-        at_most_bits = np.flatnonzero((bits == bits.max()) & (plans.sparsity_frac[:, column] > 0))
-        _, first = np.unique(zeros_keys(plans)[at_most_bits, column], return_index=True)
+        for key in sorted(set(bits.tolist())):
+            yield layer.name, _bits_alone(key)
+        zeros = zeros_keys(plans)[:, column]
+        at_most_bits = np.flatnonzero((bits == bits.max()) & (zeros != 0))
+        _, first = np.unique(zeros[at_most_bits], return_index=True)
         for index in at_most_bits[np.sort(first)]:
             yield layer.name, plan_at(plans, int(index), space.network).of(layer.name)
+
+
+def _bits_alone(key: int) -> LayerPlan:
+    """A dense layer of the bits that a key of `bits_keys` stands for."""
+    widths, activation_bits = divmod(key, 32)
+    second, first = divmod(widths, 32)
+    own = {"w_h": {"weight_bits": second}} if second else {}
+    return LayerPlan.model_validate({"weight_bits": first, "activation_bits": activation_bits, **own})

@@ -8,6 +8,7 @@ from typing import Any
 
 from npuexplore.report.numbers import decibels, kilobytes, milliseconds
 from npuexplore.report.words import (
+    MATRICES,
     STRUCTURES,
     Record,
     achieved_loss_db,
@@ -169,7 +170,8 @@ def sensitivity_curves(results: Record) -> dict[str, dict[str, tuple[list[float]
 
 
 def _is_int8(row: Record) -> bool:
-    return bool(row.get("weight_bits", 8) == 8 and row.get("activation_bits", 8) == 8)
+    own = any(key in row for key in MATRICES)
+    return bool(not own and row.get("weight_bits", 8) == 8 and row.get("activation_bits", 8) == 8)
 
 
 def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -9,13 +9,43 @@ from npuexplore.report.numbers import decibels, percent
 
 Record = Mapping[str, Any]
 
+MATRICES = ("w_x", "w_h")
+"""Keys of what a recurrent layer's matrices have of their own."""
+FIXED_SPARSITY_FRAC = {"dense": {"sparsity_frac": 0.0}, "two_four": {"sparsity_frac": 0.5}}
+"""Structures that have one sparsity only."""
 STRUCTURES = ("weight", "block", "unit", "two_four", "dense")
 MAIN_SET = "unseen"
 """The evaluation set that losses of quality refer to."""
 
 
 def layer_words(choice: Record) -> str:
-    """One layer's plan: `block 1×16, 70 %, int8`."""
+    """One layer's plan: `block 1×16, 70 %, int8`; of matrices that differ, one after the other.
+
+    >>> layer_words({"structure": "weight", "sparsity_frac": 0.5, "w_h": {"weight_bits": 4}})
+    'w_x weight, 50 %, int8; w_h weight, 50 %, int4'
+    """
+    own = matrix_choices(choice)
+    if len(own) == 1:
+        return _choice_words(choice)
+    return "; ".join(f"{key} {_choice_words(each)}" for key, each in zip(MATRICES, own, strict=True))
+
+
+def matrix_choices(choice: Record) -> list[Record]:
+    """What is done to a layer's matrices: one choice where they are alike, else that of w_x and of w_h."""
+    if not any(key in choice for key in MATRICES):
+        return [choice]
+    layer = {key: value for key, value in choice.items() if key not in MATRICES}
+    return [layer | _settled(layer, choice.get(key, {})) for key in MATRICES]
+
+
+def _settled(layer: Record, own: Record) -> dict[str, Any]:
+    """A matrix' own words, and what its structure leaves no choice of."""
+    structure = own.get("structure", layer.get("structure", "dense"))
+    block = own.get("block", layer.get("block")) if structure == "block" else None
+    return {"block": block, **FIXED_SPARSITY_FRAC.get(structure, {}), **own}
+
+
+def _choice_words(choice: Record) -> str:
     structure = str(choice.get("structure", "dense"))
     bits = f"int{choice.get('weight_bits', 8)}"
     if structure == "dense":
@@ -35,7 +65,7 @@ def plan_words(plan: Record) -> str:
     >>> plan_words({"layers": {"a": {"structure": "unit", "sparsity_frac": 0.5, "weight_bits": 8}}})
     'unit at 50 % with int8'
     """
-    layers = list(plan["layers"].values())
+    layers = [choice for layer in plan["layers"].values() for choice in matrix_choices(layer)]
     sparse = [layer for layer in layers if layer.get("structure", "dense") != "dense"]
     bits = " and ".join(f"int{width}" for width in sorted({layer.get("weight_bits", 8) for layer in layers}))
     if not sparse:
@@ -53,10 +83,12 @@ def _span(fractions: Sequence[float]) -> str:
 def dominant_structure(plan: Record, layer_weights: Mapping[str, float]) -> str:
     """The structure of most weights among the sparse layers of a plan; `dense` where none is sparse."""
     shares = dict.fromkeys(STRUCTURES, 0.0)
-    for name, choice in plan["layers"].items():
-        structure = choice.get("structure", "dense")
-        if structure != "dense":
-            shares[structure] += layer_weights.get(name, 1.0)
+    for name, layer in plan["layers"].items():
+        own = matrix_choices(layer)
+        for choice in own:
+            structure = choice.get("structure", "dense")
+            if structure != "dense":
+                shares[structure] += layer_weights.get(name, 1.0) / len(own)
     best = max(STRUCTURES, key=lambda name: shares[name])
     return best if shares[best] > 0 else "dense"
 

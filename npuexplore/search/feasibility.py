@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from npuexplore.compression.plan import STRUCTURES, LayerPlan, PlanBatch, plan_at
+from npuexplore.compression.matrix_plan import MatrixChoice
+from npuexplore.compression.plan import MATRIX_KEYS, STRUCTURES, LayerPlan, PlanBatch, plan_at
 from npuexplore.errors import LimitsNotMet
 from npuexplore.search.evaluation import Constraint, Evaluate
 from npuexplore.search.space import Space, plans_from, random_choices, uniform_choices
@@ -123,6 +124,13 @@ def describe(plans: PlanBatch, network: Network) -> str:
 
 
 def _layer_words(choice: LayerPlan) -> str:
+    if not choice.matrices_differ:
+        return _choice_words(choice.shared)
+    own = {key: _choice_words(choice.of_matrix(name)) for name, key in MATRIX_KEYS.items()}
+    return " and ".join(f"{words} in {key}" for key, words in own.items())
+
+
+def _choice_words(choice: LayerPlan | MatrixChoice) -> str:
     block = f" {choice.block[0]}x{choice.block[1]}" if choice.block else ""
     amount = f" {100 * choice.sparsity_frac:.0f} %" if choice.structure != STRUCTURES[0] else ""
     return f"{choice.structure}{block}{amount} int{choice.weight_bits}"

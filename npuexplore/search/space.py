@@ -13,11 +13,14 @@ from pydantic import Field, field_validator, model_validator
 
 from npuexplore.compression.matrix_plan import TWO_FOUR_SPARSITY_FRAC, BlockShape
 from npuexplore.compression.plan import (
+    CHOICE_FIELDS,
     STRUCTURES,
     LayerPlan,
     PlanBatch,
     Structure,
+    batch_plans,
     check_plan,
+    matrices_of,
     unit_keepers,
 )
 from npuexplore.compression.plan import CompressionPlan as _Plan
@@ -287,7 +290,8 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
         else:
             values = getattr(plans, parameter.kind)
             values[:, list(parameter.columns)] = np.array(parameter.choices)[picked][:, None]
-    return _canonical(replace(plans, block_rows=rows, block_columns=columns), space.network)
+    canonical = _canonical(replace(plans, block_rows=rows, block_columns=columns), space.network)
+    return _with_matrices(space, canonical)
 
 
 def _structure_row(choice: str) -> tuple[int, int, int]:
@@ -299,18 +303,20 @@ def _structure_row(choice: str) -> tuple[int, int, int]:
 
 def _fixed_plans(space: Space, count: int) -> PlanBatch:
     """`count` copies of the plan that fixed layers have; the other layers dense int8."""
-    row = [space.fixed.get(layer.name, LayerPlan()) for layer in space.network.layers]
-    shape = (count, len(row))
-    blocks = np.array([choice.block or (1, 1) for choice in row], np.int64)
-    return PlanBatch(
-        structure=np.tile(np.array([STRUCTURES.index(c.structure) for c in row], np.int8), (count, 1)),
-        sparsity_frac=np.tile(np.array([c.sparsity_frac for c in row]), (count, 1)),
-        block_rows=np.broadcast_to(blocks[:, 0], shape),
-        block_columns=np.broadcast_to(blocks[:, 1], shape),
-        weight_bits=np.tile(np.array([c.weight_bits for c in row], np.int64), (count, 1)),
-        activation_bits=np.tile(np.array([c.activation_bits for c in row], np.int64), (count, 1)),
-        skip_rate_frac=np.zeros(count),
-    )
+    fixed = batch_plans([_Plan(layers=space.fixed)], space.network)
+    return fixed.take(np.zeros(count, np.intp))
+
+
+def _with_matrices(space: Space, plans: PlanBatch) -> PlanBatch:
+    """Matrices as fixed layers have them, those of other layers as their layers."""
+    if plans.matrices is None:
+        return plans
+    own = matrices_of(replace(plans, matrices=None), plans.matrices.owner)
+    for column, layer in enumerate(own.owner):
+        if space.network.layers[layer].name in space.fixed:
+            for name in CHOICE_FIELDS:
+                getattr(own, name)[:, column] = getattr(plans.matrices, name)[:, column]
+    return replace(plans, matrices=own)
 
 
 def _canonical(plans: PlanBatch, network: Network) -> PlanBatch:
@@ -334,19 +340,21 @@ def _canonical(plans: PlanBatch, network: Network) -> PlanBatch:
 
 def plan_keys(plans: PlanBatch) -> list[bytes]:
     """A key per plan, equal exactly for equal plans."""
+    own = {} if plans.matrices is None else vars(plans.matrices)
+    columns = [values for values in (*vars(plans).values(), *own.values()) if isinstance(values, np.ndarray)]
     table = np.concatenate(
-        [np.asarray(values, np.float64).reshape(len(plans), -1) for values in vars(plans).values()], axis=1
+        [np.asarray(values, np.float64).reshape(len(plans), -1) for values in columns], axis=1
     )
     return [row.tobytes() for row in table]
 
 
 def dominant_structures(plans: PlanBatch, network: Network) -> list[str]:
     """The structure of most weights among each plan's sparse layers; `dense` where no layer is sparse."""
-    elems = dict.fromkeys((layer.name for layer in network.layers), 0)
-    for layer, _, rows, columns in matrices(network):
-        elems[layer] += rows * columns
-    weights = np.array(list(elems.values()))
-    shares = np.stack([(plans.structure == code) @ weights for code in range(1, len(STRUCTURES))], axis=1)
+    names = [layer.name for layer in network.layers]
+    owner = [names.index(layer) for layer, _, _, _ in matrices(network)]
+    structure = matrices_of(plans, owner).structure
+    weights = np.array([rows * columns for _, _, rows, columns in matrices(network)])
+    shares = np.stack([(structure == code) @ weights for code in range(1, len(STRUCTURES))], axis=1)
     best = np.argmax(shares, axis=1)
     return [
         STRUCTURES[code + 1] if share > 0 else "dense"
@@ -355,10 +363,11 @@ def dominant_structures(plans: PlanBatch, network: Network) -> list[str]:
 
 
 def single_structure(plans: PlanBatch) -> NDArray[np.bool_]:
-    """(P,) bool: the plan's sparse layers all have one structure (so has a plan without any)."""
-    sparse = plans.structure > 0
-    highest = np.where(sparse, plans.structure, 0).max(axis=1, initial=0)
-    lowest = np.where(sparse, plans.structure, len(STRUCTURES)).min(axis=1, initial=len(STRUCTURES))
+    """(P,) bool: the plan's sparse matrices all have one structure (so has a plan without any)."""
+    structure = plans.structure if plans.matrices is None else plans.matrices.structure
+    sparse = structure > 0
+    highest = np.where(sparse, structure, 0).max(axis=1, initial=0)
+    lowest = np.where(sparse, structure, len(STRUCTURES)).min(axis=1, initial=len(STRUCTURES))
     return np.asarray(lowest >= highest)
 
 

@@ -130,11 +130,12 @@ def treat_weights(entry: Mapping[str, Any], layer: Layer, treatment: Treatment |
     """One layer's parameters, pruned and rounded as the treatment says."""
     if treatment is None or treatment.masks is None:
         return entry
-    bits, gates = treatment.plan.of(layer.name).weight_bits, gate_count(layer.kind)
+    choice, gates = treatment.plan.of(layer.name), gate_count(layer.kind)
     masks, frozen = treatment.masks.get(layer.name, {}), treatment.frozen
     treated = dict(entry)
     for name, mask in masks.items():
         if name.startswith("w"):
+            bits = choice.of_matrix(name).weight_bits
             treated[name] = mask_fq(entry[name], mask=mask, bits=bits, gates=gates, frozen=frozen)
         else:
             treated[name] = mask_only(entry[name], mask=mask, frozen=frozen)
