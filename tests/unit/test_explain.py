@@ -134,6 +134,15 @@ def test_twice_the_front_end_adds_its_cycles_once_more() -> None:
     assert changes["twice the front-end cycles"].cycles == result.cycles[0] + front_end
 
 
+def test_an_ethos_u_that_waits_for_its_flash_feels_twice_and_half_of_it() -> None:
+    result = estimate(load_profile("ethos-u55-128"), load_network("lstm64x2"), DENSE)
+    changes = {each.change: each for each in explain(result, 0).sensitivities or ()}
+
+    assert result.bound_names[result.layers.bound_by[0, 1]] == "memory:flash"
+    assert changes["twice the flash bandwidth"].cycles < 0.75 * result.cycles[0]
+    assert changes["half the flash bandwidth"].cycles > 1.5 * result.cycles[0]
+
+
 def test_the_clock_is_no_knob_and_memories_that_nothing_touches_are_none() -> None:
     changes = [
         each.change
