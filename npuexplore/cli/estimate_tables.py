@@ -43,20 +43,16 @@ def show_estimate(document: Document) -> None:
 
 def _engine_weights(document: Document) -> list[list[Any]]:
     """Weights that the engine reads, where they have a memory of their own."""
-    limit = document["limits"]["weight_bytes"]
-    if limit is None:
+    held = document["engine_weights"]
+    if held is None:
         return []
-    held, fits = document["engine_weight_bytes"], document["fits"]["weights"]
-    return [["engine's weights", _count(held), _count(limit), fits]]
+    return [["engine's weights", _count(held["stored_bytes"]), _count(held["capacity_bytes"]), held["fits"]]]
 
 
 def total_rows(document: Document) -> list[list[str]]:
     """Totals beside their limits; energy, power and battery hours where they are known."""
     totals, limits, fits = document["totals"], document["limits"], document["fits"]
     deadline = _figure(limits["deadline_ms"], "ms")
-    weights = ["weight bytes", _count(totals["weight_bytes"]), "", ""]
-    if limits["weight_bytes"] is not None:
-        weights[2:] = _count(limits["weight_bytes"]), fits["weights"]
     rows = [
         ["cycles", _count(totals["cycles"]), "", ""],
         ["time, worst", _figure(totals["latency_ms"], "ms"), deadline, fits["deadline"]],
@@ -64,7 +60,7 @@ def total_rows(document: Document) -> list[list[str]]:
         ["flash bytes", _count(totals["flash_bytes"]), _count(limits["flash_bytes"]), fits["flash"]],
         ["SRAM bytes", _count(totals["sram_bytes"]), _count(limits["sram_bytes"]), fits["sram"]],
         ["SRAM fullest at", document["peak_step"], "", ""],
-        weights,
+        ["weight bytes", _count(totals["weight_bytes"]), "", ""],
         *_engine_weights(document),
         ["energy per frame", _figure(totals["energy_uj"], "µJ"), "", ""],
         ["average power", _figure(totals["average_power_mw"], "mW"), "", ""],
