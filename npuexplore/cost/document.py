@@ -35,15 +35,25 @@ def estimate_document(result: Estimate, index: int, *, with_sensitivities: bool 
         "arena": [{"step": step, "live_bytes": live_bytes} for step, live_bytes in why.arena],
         "peak_step": why.peak_step,
         "battery_hours": dict(why.battery_hours),
-        "engine_weight_bytes": result.engine_weight_bytes[index].item(),
+        "engine_weights": _engine_weights(result, index),
         "fits": fits_document(result, index),
         "limits": {
             "flash_bytes": result.flash_capacity_bytes,
             "sram_bytes": result.sram_capacity_bytes,
-            "weight_bytes": result.weight_capacity_bytes,
             "deadline_ms": result.deadline_ms,
         },
         "assumptions": list(result.assumptions),
+    }
+
+
+def _engine_weights(result: Estimate, index: int) -> dict[str, int | bool] | None:
+    """What a memory for the engine's weights only holds, its room, and whether it is enough."""
+    if result.weight_capacity_bytes is None:
+        return None
+    return {
+        "stored_bytes": result.engine_weight_bytes[index].item(),
+        "capacity_bytes": result.weight_capacity_bytes,
+        "fits": bool(result.fits_weights[index]),
     }
 
 
@@ -76,10 +86,9 @@ def layers_document(result: Estimate, index: int) -> list[dict[str, Any]]:
 
 
 def fits_document(result: Estimate, index: int) -> dict[str, bool]:
-    """Which limits one plan keeps."""
+    """Which limits one plan keeps; a memory for weights only counts as SRAM."""
     return {
         "flash": bool(result.fits_flash[index]),
-        "sram": bool(result.fits_sram[index]),
-        "weights": bool(result.fits_weights[index]),
+        "sram": bool(result.fits_sram[index] and result.fits_weights[index]),
         "deadline": bool(result.fits_deadline[index]),
     }
