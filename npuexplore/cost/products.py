@@ -32,8 +32,11 @@ def with_matrices(
     """Ways of layers, where layers whose matrices differ may store each in a format of its own.
 
     whole : of layers whose matrices are alike, (P, L) ; alone : the same formats of each matrix, (P, M).
-    Formats of both matrices come first, in the order of `whole`, then pairs of two.
+    Formats of both matrices come first, in the order of `whole`, then pairs of two. No matrix is stored in
+    a format that takes more bytes than the first one, dense storage.
     """
+    dense = alone[0].stored_bytes
+    alone = [replace(each, usable=_usable(each) & (each.stored_bytes <= dense)) for each in alone]
     both = [_paired(each, each, tables) for each in alone]
     found = [_where(matrices.differ, apart, one) for apart, one in zip(both, whole, strict=True)]
     pairs = [_paired(first, second, tables) for first, second in permutations(alone, 2)]
