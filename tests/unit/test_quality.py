@@ -20,7 +20,7 @@ from npuexplore.pipeline.quality import (
     spectral_quality_db,
     zeros_keys,
 )
-from npuexplore.search.space import SpaceSpec, plans_from, random_choices, space_for
+from npuexplore.search.space import SpaceSpec, all_choices, plans_from, random_choices, space_for
 from npuexplore.train.model import init_params
 from npuexplore.workload.network import Network
 
@@ -178,7 +178,10 @@ def test_every_case_of_the_space_is_measured_once(calibration):
     rows = measure_sensitivity(untrained(), SPACE, *calibration)
     assert [{k: row[k] for k in row if k != "one_shot_loss_db"} for row in rows] == measured_cases()
     keys = [
-        (row["layer"], *keys_of(LayerPlan.model_validate({k: row[k] for k in LayerPlan.model_fields if k in row})))
+        (
+            row["layer"],
+            *keys_of(LayerPlan.model_validate({k: row[k] for k in LayerPlan.model_fields if k in row})),
+        )
         for row in rows
     ]
     assert len(set(keys)) == len(keys)
@@ -202,3 +205,22 @@ def test_unit_zeros_are_never_measured_on_the_mask_layer(calibration):
         "block",
         "unit",
     }
+
+
+def test_a_fixed_layer_whose_matrices_differ_is_measured_as_it_is():
+    own = {"structure": "block", "block": (1, 4), "sparsity_frac": 0.8, "weight_bits": 4}
+    fixed = LayerPlan(structure="weight", sparsity_frac=0.5, w_h=own)
+    space = space_for(SPEC.model_copy(update={"fixed": {"lstm_1": fixed}}), NETWORK, [])
+    found = [choice for layer, choice in _cases(space) if layer == "lstm_1"]
+    assert found == [LayerPlan(w_h={"weight_bits": 4}), fixed]
+    rows = [
+        {"layer": layer, **choice.model_dump(mode="json"), "one_shot_loss_db": float(choice == fixed)}
+        for layer, choice in _cases(space)
+    ]
+    model = sensitivity_model(rows, NETWORK, recovery_frac=0.5)
+    assert model.loss_db(plans_from(space, all_choices(space)[:3])).tolist() == [0.5, 0.5, 0.5]
+    assert keys_of(fixed) != keys_of(LayerPlan(**own, w_x={"structure": "weight", "sparsity_frac": 0.5}))
+    other = LayerPlan(structure="weight", sparsity_frac=0.5, w_h={**own, "sparsity_frac": 0.7})
+    unmeasured = batch_plans([CompressionPlan(layers={"lstm_1": other})], NETWORK)
+    with pytest.raises(BadInput, match="was not measured"):
+        model.loss_db(unmeasured)

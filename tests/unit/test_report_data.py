@@ -6,7 +6,7 @@ import pytest
 from results_builder import LIMITS, build_results
 
 from npuexplore.report import drawing, figures, tables, verdict
-from npuexplore.report.words import dominant_structure, limits_of, plan_words
+from npuexplore.report.words import dominant_structure, layer_words, limits_of, plan_words
 
 
 @pytest.fixture
@@ -202,6 +202,18 @@ def test_plans_in_words(layers, words):
         choice = {"structure": structure, "sparsity_frac": sparsity, "block": block, "weight_bits": bits}
         plan["layers"][f"layer_{index}"] = choice
     assert plan_words(plan) == words
+
+
+def test_matrices_that_differ_are_named_one_after_the_other():
+    own = {"structure": "block", "block": [1, 16], "sparsity_frac": 0.8, "weight_bits": 4}
+    layer = {"structure": "weight", "sparsity_frac": 0.5, "block": None, "weight_bits": 8, "w_h": own}
+    plan = {"layers": {"lstm": layer}}
+    assert layer_words(layer) == "w_x weight, 50 %, int8; w_h block 1×16, 80 %, int4"
+    assert plan_words(plan) == "a mix of weight and block 1×16 at 50 to 80 % with int4 and int8"
+    dense = {**layer, "w_h": {"structure": "dense"}}
+    assert layer_words(dense) == "w_x weight, 50 %, int8; w_h dense, int8"
+    assert plan_words({"layers": {"lstm": dense}}) == "weight at 50 % with int8"
+    assert dominant_structure({"layers": {"lstm": dense}}, {}) == "weight"
 
 
 def test_limits_come_from_the_study_and_the_deadline_from_the_estimate(results):

@@ -214,3 +214,19 @@ def test_an_objective_that_the_part_does_not_know_is_refused_by_name():
     refuse_unknown_objectives(spec, {"average_power_mw": "no energy figures"})
     with pytest.raises(BadInput, match=r"energy_uj is unknown here: toy states no energy; leave it out"):
         refuse_unknown_objectives(spec, {"energy_uj": "toy states no energy"})
+
+
+def test_the_matrices_of_a_fixed_layer_keep_what_they_have_of_their_own():
+    own = {"structure": "block", "block": (1, 4), "sparsity_frac": 0.9}
+    kept = LayerPlan(structure="weight", sparsity_frac=0.5, w_h=own)
+    space = space_for(SpaceSpec(structures=("block",), fixed={"gru_2": kept}), NETWORK)
+    choices = random_choices(space, np.random.default_rng(3), 40)
+    plans = plans_from(space, choices)
+    for index, plan in enumerate(plans_of(space, choices)):
+        assert plan.of("gru_2") == kept
+        assert not plan.of("lstm_1").matrices_differ
+        assert plans.matrices.sparsity_frac[index, 1] == plans.sparsity_frac[index, 0]
+    assert not single_structure(plans).any()
+    assert plan_keys(plans)[0] == plan_keys(plans_from(space, choices[:1]))[0]
+    dense = plans_from(space, np.zeros_like(choices[:1]))
+    assert dominant_structures(dense, NETWORK) == ["weight"]
