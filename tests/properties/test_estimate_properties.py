@@ -18,6 +18,16 @@ def run(profile: HardwareProfile, network: Network, plan: CompressionPlan) -> Es
     return estimate(profile, network, plan)
 
 
+def run_in_place(profile: HardwareProfile, network: Network, plan: CompressionPlan) -> Estimate:
+    """In a mode where weights are read where they lie: a compiler that copies some to SRAM first weighs
+    that by estimates of its own, and takes more SRAM, and at times more cycles and bytes, when it begins
+    to."""
+    modes = profile.memory_modes
+    in_place = [name for name, mode in modes.items() if mode.staging in (None, mode.weights)]
+    default = profile.default_memory_mode
+    return estimate(profile, network, plan, memory_mode=default if default in in_place else in_place[0])
+
+
 @given(cases())
 def test_totals_are_the_sums_of_their_layers(case: tuple[HardwareProfile, Network, CompressionPlan]) -> None:
     result = run(*case)
@@ -71,7 +81,7 @@ def test_more_zeros_never_take_more_bytes_or_cycles_within_a_structure(
     fewer, more = sorted(data.draw(st.tuples(SPARSITY, SPARSITY)))
 
     sparse, sparser = (
-        run(
+        run_in_place(
             profile,
             network,
             CompressionPlan(layers={name: choice.model_copy(update={"sparsity_frac": sparsity})}),
@@ -92,7 +102,7 @@ def test_removing_units_never_takes_more_bytes_or_weights(
     fewer, more = sorted(data.draw(st.tuples(SPARSITY, SPARSITY)))
 
     larger, smaller = (
-        run(
+        run_in_place(
             profile,
             network,
             CompressionPlan(layers={name: LayerPlan(structure="unit", sparsity_frac=sparsity)}),
@@ -114,7 +124,7 @@ def test_a_wider_memory_is_never_slower(
     wider = region.model_copy(update={"bytes_per_cycle": region.bytes_per_cycle * round(factor, 2)})
     faster = profile.model_copy(update={"memories": {**profile.memories, name: wider}})
 
-    before, after = run(profile, network, plan), run(faster, network, plan)
+    before, after = run_in_place(profile, network, plan), run_in_place(faster, network, plan)
 
     assert (after.layers.cycles <= before.layers.cycles).all()
 
