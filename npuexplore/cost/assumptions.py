@@ -13,6 +13,10 @@ from npuexplore.workload.network import Network
 EXPECTED_ZEROS = (
     "sizes and skipped blocks are expectations: zero groups lie at random over a layer's matrices"
 )
+MATRICES_APART = (
+    "where the plan treats the two matrices of a layer differently, each has its zeros within itself, and is "
+    "stored in the format that suits the layer best, none larger than dense storage"
+)
 SHARED_SRAM = (
     "SRAM is counted over time: tensors that are never alive together, the FFT's working buffer included, "
     "share memory without gaps"
@@ -33,6 +37,7 @@ def assumption_sentences(
         f"{profile.front_end.cycles_per_op:g} cycles per operation, before and after the network",
         *engine_sentences(profile.engine, route, network_tables(network)),
         EXPECTED_ZEROS,
+        *((MATRICES_APART,) if plans.matrices is not None else ()),
         SHARED_SRAM,
         *_skip_sentences(plans),
         *_energy_sentences(profile, network, route),

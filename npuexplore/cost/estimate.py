@@ -22,7 +22,7 @@ from npuexplore.cost.totals import LayerSums, totals_of
 from npuexplore.errors import BadInput
 from npuexplore.hardware.engines import block_granules
 from npuexplore.hardware.profile import HardwareProfile
-from npuexplore.workload.counts import Counts
+from npuexplore.workload.counts import Counts, network_tables
 from npuexplore.workload.network import Network
 
 CHUNK_PLANS = 65_536
@@ -90,6 +90,12 @@ def _as_batch(plans: PlanBatch | CompressionPlan | Sequence[CompressionPlan], ne
         raise BadInput(
             f"plans: got arrays of shape {batch.structure.shape}; network {network.name} needs "
             f"(plans, {len(network.layers)}), a choice for each layer"
+        )
+    tables, own = network_tables(network), batch.matrices
+    if own is not None and own.structure.shape[1:] != tables.matrix_layer.shape:
+        raise BadInput(
+            f"plans: matrices: got arrays of shape {own.structure.shape}; network {network.name} needs "
+            f"(plans, {tables.matrix_layer.size}), a choice for each matrix"
         )
     return batch
 

@@ -136,14 +136,19 @@ def test_two_of_four_in_one_matrix_is_not_lost_beside_blocks_in_the_other():
 
 
 def test_matrices_that_differ_in_bits_alone_are_pruned_together():
-    odd = recurrent_case("gru", 7, 5)
+    odd = recurrent_case("gru", 7, 4)
     plain, narrow = (
         layer("micronpu-block16", first_layer_plan(structure="weight", sparsity_frac=0.3, w_h=own), odd)
         for own in (None, {"weight_bits": 4})
     )
-    weights = 3 * 5 * (7 + 5)
+    weights = 3 * 4 * (7 + 4)
     assert plain["kept_macs"] == narrow["kept_macs"] == weights - round(0.3 * weights)
-    assert narrow["weight_bytes"] == 3 * 5 * 7 + (3 * 5 * 5 * 4 + 7) // 8
+    assert narrow["weight_bytes"] == 3 * 4 * 7 + 3 * 4 * 4 // 2
+    sparser = {"structure": "weight", "sparsity_frac": 0.3001}
+    apart = layer(
+        "micronpu-block16", first_layer_plan(w_x={**sparser, "sparsity_frac": 0.3}, w_h=sparser), odd
+    )
+    assert apart["kept_macs"] == weights - round(0.3 * 3 * 4 * 7) - round(0.3 * 3 * 4 * 4)
 
 
 def test_a_width_that_a_part_cannot_store_is_refused_by_the_name_of_the_matrix():
