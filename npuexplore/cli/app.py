@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -13,6 +14,8 @@ from npuexplore import __version__
 from npuexplore.cli import audio, compare, costs, data, profiles, stages, study, verify
 from npuexplore.errors import EnvironmentLacking, NpuexploreError, UsageError
 
+GARBAGE_THRESHOLD = 50_000
+"""Objects between two looks for garbage; Python's 700 would look a hundred times while modules load."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -58,6 +61,7 @@ def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code."""
     _prepare_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(GARBAGE_THRESHOLD)
     try:
         _run(sys.argv[1:])
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from npuexplore.cost.battery import all_battery_hours
 from npuexplore.cost.engines import waterfall_of
 from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Estimate
-from npuexplore.cost.sensitivity import Sensitivity, sensitivities
 from npuexplore.cost.waterfall import PARTS, Waterfall
+
+if TYPE_CHECKING:
+    from npuexplore.cost.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def explain(result: Estimate, index: int, *, with_sensitivities: bool = True) ->
     steps = footprint.step_names(layer.name for layer in part.network.layers)
     found = None
     if with_sensitivities:
+        from npuexplore.cost.sensitivity import sensitivities
+
         network_cycles = int(result.layers.cycles[index, 1:].sum())
         found = tuple(sensitivities(part, shapes, network_cycles=network_cycles))
     return Explanation(

@@ -20,7 +20,8 @@ Provenance = Literal["datasheet", "vendor_tool", "published", "measured", "assum
 class Model(BaseModel):
     """Frozen and strict; an unknown key or a number written as text is an error."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    # Validators are built when a document is first read, and only for the models that it is made of.
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:

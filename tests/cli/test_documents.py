@@ -58,7 +58,7 @@ def test_an_estimate_has_the_documented_keys(cli, profile, network):
     document = json.loads(outcome.out)
     assert document["schema"] == "npuexplore.estimate/1"
     assert set(document["totals"]) == TOTALS
-    assert set(document["fits"]) == {"flash", "sram", "weights", "deadline"}
+    assert set(document["fits"]) == {"flash", "sram", "deadline"}
     assert document["assumptions"]
     assert {"sensitivities", "arena", "peak_step", "battery_hours", "limits"} <= set(document)
     for layer in document["layers"]:
