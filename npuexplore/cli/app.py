@@ -6,12 +6,13 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from npuexplore import __version__
-from npuexplore.cli import audio, compare, costs, data, profiles, stages, study, verify
 from npuexplore.errors import EnvironmentLacking, NpuexploreError, UsageError
 
 GARBAGE_THRESHOLD = 50_000
@@ -22,24 +23,21 @@ BROKEN_PIPE = 141
 TyperUsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Parent of all that typer says of a command line; its module differs between versions of typer."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Which sparsity and bit-widths make a recurrent network fit a part, and how it sounds then.",
-)
-app.add_typer(study.app, name="study")
-app.add_typer(profiles.app, name="profile")
-app.add_typer(data.app, name="data")
-app.command("estimate")(costs.estimate)
-app.command("compare-structures")(compare.compare_structures)
-app.command("search")(stages.search)
-app.command("train")(stages.train)
-app.command("retrain")(stages.retrain)
-app.command("report")(stages.report)
-app.command("verify")(verify.verify)
-app.command("evaluate")(audio.evaluate)
-app.command("enhance")(audio.enhance)
+VERBS: Mapping[str, tuple[str, str]] = {
+    "study": ("study", "app"),
+    "profile": ("profiles", "app"),
+    "data": ("data", "app"),
+    "estimate": ("costs", "estimate"),
+    "compare-structures": ("compare", "compare_structures"),
+    "search": ("stages", "search"),
+    "train": ("stages", "train"),
+    "retrain": ("stages", "retrain"),
+    "report": ("stages", "report"),
+    "verify": ("verify", "verify"),
+    "evaluate": ("audio", "evaluate"),
+    "enhance": ("audio", "enhance"),
+}
+"""Verb: module of this package, and what in it is a function or a group of verbs."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,13 +46,31 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of the command itself."""
+
+
+def app_of(verbs: Iterable[str]) -> typer.Typer:
+    """The command with some of its verbs, whose modules are loaded here."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Which sparsity and bit-widths make a recurrent network fit a part, and how it sounds then.",
+    )
+    app.callback()(options)
+    for verb in verbs:
+        module, name = VERBS[verb]
+        found = getattr(import_module(f"npuexplore.cli.{module}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb)
+        else:
+            app.command(verb)(found)
+    return app
 
 
 def main() -> None:
@@ -86,7 +102,8 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     """Parses and calls a verb; what goes wrong is raised, not printed."""
-    command = typer.main.get_command(app)
+    asked = [argument for argument in arguments[:1] if argument in VERBS]
+    command = typer.main.get_command(app_of(asked or VERBS))
     with command.make_context("npuexplore", arguments) as context:
         command.invoke(context)
 

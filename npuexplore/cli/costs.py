@@ -38,7 +38,8 @@ def estimate(
     sensitivities: Annotated[
         bool | None,
         typer.Option(
-            help="What half and twice of everything would change; without --json, Ethos-U wants asking.",
+            help="What half and twice of every rate would change, or of none; by default of what binds a "
+            "layer, and of all where that is quick.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +50,7 @@ def estimate(
     from npuexplore.compression.given import load_plan
     from npuexplore.cost.document import estimate_document
     from npuexplore.cost.estimate import estimate as estimate_costs
-    from npuexplore.cost.sensitivity import is_quick
+    from npuexplore.cost.sensitivity import Which, is_quick
     from npuexplore.hardware.load import load_profile
     from npuexplore.workload.load import load_network
 
@@ -67,8 +68,9 @@ def estimate(
         raise UsageError(f"--plan and {given[0]}: give a plan file or flags for all layers, not both")
     choice = load_plan(plan, workload) if plan is not None else _uniform(flags, workload)
     result = estimate_costs(part, workload, choice, memory_mode=memory_mode)
-    asked = (as_json or is_quick(part)) if sensitivities is None else sensitivities
-    document = estimate_document(result, 0, with_sensitivities=asked)
+    by_default: Which = "all" if is_quick(part) else "binding"
+    asked: dict[bool | None, Which] = {None: by_default, True: "all", False: "none"}
+    document = estimate_document(result, 0, which=asked[sensitivities])
     if as_json:
         print_json(document)
     else:

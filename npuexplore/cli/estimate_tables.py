@@ -32,10 +32,8 @@ def show_estimate(document: Document) -> None:
     print_table("layers", headings, layer_rows(document))
     headings, rows = waterfall_rows(document)
     print_table("where the cycles go, % of each layer", headings, rows)
-    if document["sensitivities"] is None:
-        note("What would change the cycles: ask with --sensitivities.")
-    else:
-        rows = sensitivity_rows(document)
+    rows = sensitivity_rows(document)
+    if rows:
         print_table("what would change them", ["change", "cycles", "%", "ms"], rows)
     for assumption in document["assumptions"]:
         note(f"Assumed: {assumption}")

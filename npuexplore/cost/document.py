@@ -8,18 +8,19 @@ from typing import Any
 from npuexplore.compression.plan import plan_at
 from npuexplore.cost.explain import explain
 from npuexplore.cost.result import Estimate, Totals
+from npuexplore.cost.sensitivity import Which
 
 TOTALS = tuple(field.name for field in fields(Totals))
 """In the order of the document."""
 
 
-def estimate_document(result: Estimate, index: int, *, with_sensitivities: bool = True) -> dict[str, Any]:
+def estimate_document(result: Estimate, index: int, *, which: Which = "all") -> dict[str, Any]:
     """Plan `index` of an estimate: totals, layers, what explains them, what fits; plain JSON values.
 
-    with_sensitivities : they take a dozen estimates more; null where they are left out
+    which : the sensitivities; all of them take a dozen estimates more
     """
     plan = plan_at(result.plans, index, result.network)
-    why = explain(result, index, with_sensitivities=with_sensitivities)
+    why = explain(result, index, which=which)
     return {
         "schema": "npuexplore.estimate/1",
         "profile": result.profile_name,
@@ -31,7 +32,7 @@ def estimate_document(result: Estimate, index: int, *, with_sensitivities: bool 
             layer | {"waterfall": {name: cycles[0, column].item() for name, cycles in why.waterfall.items()}}
             for column, layer in enumerate(layers_document(result, index))
         ],
-        "sensitivities": None if why.sensitivities is None else [asdict(each) for each in why.sensitivities],
+        "sensitivities": [asdict(each) for each in why.sensitivities],
         "arena": [{"step": step, "live_bytes": live_bytes} for step, live_bytes in why.arena],
         "peak_step": why.peak_step,
         "battery_hours": dict(why.battery_hours),

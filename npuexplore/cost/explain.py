@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +13,8 @@ from npuexplore.cost.battery import all_battery_hours
 from npuexplore.cost.engines import waterfall_of
 from npuexplore.cost.part import Part, part_of
 from npuexplore.cost.result import Estimate
+from npuexplore.cost.sensitivity import Sensitivity, Which, sensitivities
 from npuexplore.cost.waterfall import PARTS, Waterfall
-
-if TYPE_CHECKING:
-    from npuexplore.cost.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,8 @@ class Explanation:
     """(1, 1 + L) each; column 0 is the front end."""
     arena: tuple[tuple[str, int], ...]
     """(step of a frame, bytes alive in the activations' memory then)."""
-    sensitivities: tuple[Sensitivity, ...] | None
-    """Greatest effect first; None where they were not asked for."""
+    sensitivities: tuple[Sensitivity, ...]
+    """Greatest effect first."""
     battery_hours: Mapping[str, float | None]
     """By cell; None where the power is unknown or more than the cell delivers."""
 
@@ -39,21 +36,26 @@ class Explanation:
         return max(self.arena, key=lambda step: step[1])[0]
 
 
-def explain(result: Estimate, index: int, *, with_sensitivities: bool = True) -> Explanation:
+def explain(result: Estimate, index: int, *, which: Which = "all") -> Explanation:
     """Everything that explains plan `index` of an estimate.
 
-    with_sensitivities : they take a dozen estimates more
+    which : the sensitivities; all of them take a dozen estimates more
     """
     part = part_of(result.profile, result.network, memory_mode=result.memory_mode)
     shapes = plan_shapes(part.tables, result.plans.take(slice(index, index + 1)))
     power_mw = None if result.average_power_mw is None else float(result.average_power_mw[index])
     steps = footprint.step_names(layer.name for layer in part.network.layers)
-    found = None
-    if with_sensitivities:
-        from npuexplore.cost.sensitivity import sensitivities
-
-        network_cycles = int(result.layers.cycles[index, 1:].sum())
-        found = tuple(sensitivities(part, shapes, network_cycles=network_cycles))
+    found: tuple[Sensitivity, ...] = ()
+    if which != "none":
+        bound_by = {result.bound_names[code] for code in result.layers.bound_by[index]}
+        found = tuple(
+            sensitivities(
+                part,
+                shapes,
+                network_cycles=int(result.layers.cycles[index, 1:].sum()),
+                bound_by=None if which == "all" else bound_by,
+            )
+        )
     return Explanation(
         waterfall=waterfall(part, shapes),
         arena=tuple(zip(steps, result.layers.live_bytes[index].tolist(), strict=True)),

@@ -7,7 +7,7 @@ nothing of it. Changes that a profile's own rules refuse, or that change nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,8 @@ from npuexplore.units import cycles_to_ms
 
 M = TypeVar("M", bound=BaseModel)
 Factor = Literal["twice", "half"]
+Which = Literal["all", "binding", "none"]
+"""All knobs, those of what binds a layer, or none."""
 QUICK_FAMILIES = ("micronpu", "cortex_m")
 FACTORS: dict[Factor, float] = {"twice": 2.0, "half": 0.5}
 
@@ -93,22 +95,37 @@ ENGINE_KNOBS = (
 )
 
 
+KNOBS_OF_TERMS: Mapping[str, tuple[str, ...]] = {
+    "mac": ("MAC rate",),
+    "decode": ("weight-decode rate",),
+    "activation": ("activation and element-wise rate",),
+    "overhead": ("fixed cycles",),
+    "cpu": ("MAC rate", "front-end cycles", "speed of the fallback CPU"),
+}
+"""What to turn where a term binds."""
+
+
 def is_quick(profile: HardwareProfile) -> bool:
-    """Whether sensitivities take no longer than it takes to draw them.
+    """Whether all sensitivities take no longer than it takes to draw them.
 
     The commands of an Ethos-U are scheduled anew for every change.
     """
     return profile.engine.family in QUICK_FAMILIES
 
 
-def sensitivities(part: Part, shapes: PlanShapes, *, network_cycles: int) -> list[Sensitivity]:
-    """Every knob at twice and half, greatest effect first; of the first plan of `shapes`.
+def sensitivities(
+    part: Part, shapes: PlanShapes, *, network_cycles: int, bound_by: Collection[str] | None = None
+) -> list[Sensitivity]:
+    """Knobs at twice and half, greatest effect first; of the first plan of `shapes`.
 
-    network_cycles : of that plan on the part as it is, the front end left out
+    network_cycles : of that plan on the part as it is, the front end left out ; bound_by : what binds its
+    layers, to turn the knobs of that only
     """
     base_cycles = part.front_end.engine_cycles + network_cycles
     found = []
     for knob in _knobs(part):
+        if bound_by is not None and not _loosens(knob, bound_by):
+            continue
         for word in FACTORS:
             profile = turned(part.profile, knob, word)
             if profile is None:
@@ -126,6 +143,16 @@ def sensitivities(part: Part, shapes: PlanShapes, *, network_cycles: int) -> lis
                 )
             )
     return sorted(found, key=lambda each: (-abs(each.cycles_change_pct), each.change))
+
+
+def _loosens(knob: Knob, bound_by: Collection[str]) -> bool:
+    return knob.name in {name for bound in bound_by for name in _knob_names(bound)}
+
+
+def _knob_names(bound: str) -> tuple[str, ...]:
+    """Knobs of what binds a layer."""
+    term, _, memory = bound.partition(":")
+    return (f"{memory} bandwidth",) if memory else KNOBS_OF_TERMS[term]
 
 
 def _network_cycles(part: Part, shapes: PlanShapes) -> int:

@@ -34,14 +34,15 @@ def test_every_verb_has_help(cli, verb):
 def test_the_list_of_verbs_above_is_complete(cli):
     from typer.main import get_command
 
-    from npuexplore.cli.app import app
+    from npuexplore.cli.app import VERBS as ALL
+    from npuexplore.cli.app import app_of
 
     def verbs_of(command, path):
         yield path
         for name, child in getattr(command, "commands", {}).items():
             yield from verbs_of(child, (*path, name))
 
-    assert set(verbs_of(get_command(app), ())) == set(VERBS)
+    assert set(verbs_of(get_command(app_of(ALL)), ())) == set(VERBS)
 
 
 def test_the_version_is_printed(cli):
@@ -99,13 +100,15 @@ def test_an_estimate_for_people_fits_80_columns_and_says_why(cli, profile, monke
     assert "Assumed: memory mode" in outcome.err
 
 
-def test_sensitivities_are_left_out_where_they_take_long_or_nobody_wants_them(cli):
-    brief = cli("estimate", "--profile", "ethos-u55-128", "--network", "lstm64x2")
-    assert "what would change them" not in brief.out
-    assert "--sensitivities" in brief.err
-    unwanted = cli("estimate", "-p", "stm32f746", "-n", "lstm64x2", "--no-sensitivities", "--json")
-    assert json.loads(unwanted.out)["sensitivities"] is None
-    assert "what would change them" in cli("estimate", "-p", "stm32f746", "-n", "lstm64x2").out
+def test_where_all_changes_take_long_those_of_what_binds_a_layer_are_shown(cli):
+    def changes(*flags):
+        outcome = cli("estimate", "-p", "ethos-u55-128", "-n", "lstm64x2", "--json", *flags)
+        return {each["change"] for each in json.loads(outcome.out)["sensitivities"]}
+
+    assert {"twice the flash bandwidth", "half the front-end cycles"} <= changes()
+    assert "twice the weight-decode rate" not in changes()
+    assert "twice the weight-decode rate" in changes("--sensitivities")
+    assert changes("--no-sensitivities") == set()
 
 
 def test_a_plan_file_costs_what_the_same_flags_cost(cli, inside):

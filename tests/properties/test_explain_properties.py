@@ -48,7 +48,7 @@ def test_work_is_never_more_than_the_cycles_without_memory_stalls(case: Case) ->
 def test_the_arena_never_holds_less_than_any_step_s_tensors(case: Case) -> None:
     profile, network, plan = case
 
-    live = dict(explain(estimate(*case), 0, with_sensitivities=False).arena)
+    live = dict(explain(estimate(*case), 0, which="none").arena)
 
     assert max(live.values()) == estimate(*case).sram_bytes[0]
     widths = [plan.of(layer.name).activation_bits // 8 for layer in network.layers]

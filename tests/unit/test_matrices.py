@@ -83,7 +83,7 @@ def test_in_a_square_layer_it_does_not_matter_which_matrix_is_treated_how(profil
 def test_the_waterfall_of_a_layer_whose_matrices_differ_adds_up(profile, kind):
     network = recurrent_case(kind, 33, 19)
     result = estimate(load_profile(profile), network, first_layer_plan(**HALF, w_h=BLOCKS))
-    waterfall = explain(result, 0, with_sensitivities=False).waterfall
+    waterfall = explain(result, 0, which="none").waterfall
     assert sum(int(cycles[0, 1]) for cycles in waterfall.values()) == int(result.layers.cycles[0, 1])
     assert waterfall["useful_macs"][0, 1] > 0
     assert all((cycles >= 0).all() for cycles in waterfall.values())
