@@ -119,14 +119,15 @@ def sensitivities(
     """Knobs at twice and half, greatest effect first; of the first plan of `shapes`.
 
     network_cycles : of that plan on the part as it is, the front end left out ; bound_by : what binds its
-    layers, to turn the knobs of that only
+    layers, to turn the knobs of that only, and to twice only
     """
     base_cycles = part.front_end.engine_cycles + network_cycles
+    words = tuple(FACTORS)[: None if bound_by is None else 1]
     found = []
     for knob in _knobs(part):
         if bound_by is not None and not _loosens(knob, bound_by):
             continue
-        for word in FACTORS:
+        for word in words:
             profile = turned(part.profile, knob, word)
             if profile is None:
                 continue

@@ -64,7 +64,7 @@ def test_the_document_has_the_public_keys_and_only_json_values() -> None:
         "fc_1",
         "fc_2",
     ]
-    assert set(document["fits"]) == {"flash", "sram", "weights", "deadline"}
+    assert set(document["fits"]) == {"flash", "sram", "deadline"}
     for layer in document["layers"]:
         assert {
             "name", "kind", "macs", "kept_macs", "compute_cycles", "memory_cycles", "cycles", "bound_by",
