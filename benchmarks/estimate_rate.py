@@ -21,7 +21,7 @@ from vela_networks import estimates_per_s, random_weights, tflite_bytes, vela
 
 from npuexplore.compression.plan import STRUCTURES, LayerPlan, PlanBatch
 from npuexplore.cost.choices import ChoiceTables, choice_tables, totals_of_choices
-from npuexplore.cost.estimate import estimate
+from npuexplore.cost.estimate import block_shapes, estimate
 from npuexplore.errors import NpuexploreError
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.profile import HardwareProfile
@@ -30,16 +30,18 @@ from npuexplore.workload.network import Network
 
 PROFILES = ("ethos-u55-128", "ethos-u85-256", "micronpu-block16", "stm32f746")
 VELA_PART = "ethos-u55-128"
-BLOCKS = ((1, 4), (1, 16), (4, 4), (8, 16))
 SPARSITIES = tuple(step / 20 for step in range(1, 20))
 
 
-def layer_choices(network: Network) -> list[list[LayerPlan]]:
-    """Every structure, sparsity and bit-width of every layer; the mask layer keeps its outputs."""
+def layer_choices(network: Network, blocks: list[tuple[int, int]]) -> list[list[LayerPlan]]:
+    """Every structure, sparsity and bit-width of every layer; the mask layer keeps its outputs.
+
+    blocks : what a search would offer on the part
+    """
     ways = [{"structure": "dense"}]
     for sparsity in SPARSITIES:
         ways += [{"structure": name, "sparsity_frac": sparsity} for name in ("weight", "unit")]
-        ways += [{"structure": "block", "sparsity_frac": sparsity, "block": block} for block in BLOCKS]
+        ways += [{"structure": "block", "sparsity_frac": sparsity, "block": block} for block in blocks]
     choices = [
         LayerPlan.model_validate({**way, "weight_bits": weight_bits, "activation_bits": activation_bits})
         for way, weight_bits, activation_bits in product(ways, (4, 8), (8, 16))
@@ -79,7 +81,7 @@ def rates(
     profile: HardwareProfile, network: Network, *, plans: int, tflite: bytes | None, repeats: int
 ) -> dict[str, float]:
     """Medians over alternating runs."""
-    choices = layer_choices(network)
+    choices = layer_choices(network, block_shapes(profile))
     picked = np.stack(
         [np.random.default_rng(layer).integers(0, len(each), plans) for layer, each in enumerate(choices)],
         axis=1,

@@ -25,7 +25,7 @@ from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import Counts, network_tables
 from npuexplore.workload.network import Network
 
-CHUNK_PLANS = 65_536
+CHUNK_PLANS = 131_072
 """Plans looked at together for layers in the same state; bounds the memory of intermediate arrays."""
 
 

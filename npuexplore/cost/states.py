@@ -122,7 +122,10 @@ def spread(figures: D, index: NDArray[np.intp]) -> D:
         if isinstance(values, Mapping):
             return {name: over_plans(each) for name, each in values.items()}
         if isinstance(values, np.ndarray):
-            return np.stack([values[:, layer].take(rows) for layer, rows in enumerate(index)]).T
+            found = np.empty(index.shape, values.dtype)
+            for layer, rows in enumerate(index):
+                values[:, layer].take(rows, out=found[layer], mode="clip")  # no check, no second copy
+            return found.T
         return values
 
     return type(figures)(**{name: over_plans(values) for name, values in vars(figures).items()})
@@ -159,12 +162,11 @@ def distinct_rows(fields: list[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray
 
 
 def _codes(field: NDArray[Any]) -> tuple[Codes, int]:
-    """Values as whole numbers from 0, and how many there may be."""
+    """Values as whole numbers from 0, and how many there are."""
     if field.dtype.kind == "f":
-        distinct, codes = np.unique(field, return_inverse=True)
-        return codes.astype(np.int64), distinct.size
-    low, high = int(field.min()), int(field.max())
-    return field.astype(np.int64) - low, high - low + 1
+        distinct = np.unique(field)  # sorting values and searching them is faster than sorting indices
+        return np.searchsorted(distinct, field), distinct.size
+    return _compact(field.astype(np.int64) - int(field.min()))
 
 
 def _compact(codes: Codes) -> tuple[Codes, int]:

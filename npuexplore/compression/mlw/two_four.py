@@ -13,6 +13,8 @@ from npuexplore.units import IntArray, ceil_div
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+MOST_SIDE = 512
+"""More than the side of any block."""
 GROUP_KEPT = 2
 """Weights of a group that the 2:4 format can hold."""
 
@@ -37,9 +39,10 @@ def two_four_chance(
     shape = np.broadcast_shapes(*(np.shape(one) for one in given))
     flat = [np.broadcast_to(one, shape).ravel() for one in given]
     chance = np.ones(flat[0].shape)
-    kinds, kind = np.unique(np.stack(flat[3:6]), axis=1, return_inverse=True)
-    for number, (bits, high, wide) in enumerate(kinds.T.tolist()):
-        here = (kind.ravel() == number) & ~flat[6]
+    kind = (flat[3] * MOST_SIDE + flat[4]) * MOST_SIDE + flat[5]
+    for number in np.unique(kind).tolist():
+        here = (kind == number) & ~flat[6]
+        (bits, high), wide = divmod(number // MOST_SIDE, MOST_SIDE), number % MOST_SIDE
         # A last group that is cut short to one or two inputs always fits.
         groups = ceil_div(flat[0][here], high) * ((flat[1][here] + 1) // GROUP_INPUTS)
         full = _full_group_frac(flat[2][here], bits=bits, block_rows=high, block_columns=wide, kept=kept)

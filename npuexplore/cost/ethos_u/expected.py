@@ -40,9 +40,16 @@ class ExpectedWeights:
     """Of the matrix that multiplies the state, where it has plans of its own."""
     known: dict[tuple[bool, bool, bool], ExpectedSizes] = field(default_factory=dict)
     """What was worked out already."""
+    stored: dict[bool, Stored] = field(default_factory=dict)
+    """The same, by whether a matrix multiplies the state."""
 
     def __call__(self, _layer: int, command: Command) -> Stored:
         """What is expected of the weights of a product."""
+        if command.from_state not in self.stored:
+            self.stored[command.from_state] = self._expected(command)
+        return self.stored[command.from_state]
+
+    def _expected(self, command: Command) -> Stored:
         if not isinstance(self.engine, EthosU85):
             return self._stored(command, None)
         possible = self._may_be_two_four(command)
