@@ -70,14 +70,24 @@ class Case:
             half = (1.0 - self.kept_weights / self.weights) ** high
             return {1: 1.0 - half, 2: 1.0 - (1.0 / 6.0) ** high}.get(wide, 1.0)
         r, c = self.choice.block or (1, 1)
-        touched = (1 + (high - math.gcd(high, r)) / r) * (1 + (wide - math.gcd(wide, c)) / c)
-        return 1.0 - self.zeros**touched
+        return 1.0 - sum(
+            of_down * of_across * self.zeros ** (down * across)
+            for down, of_down in touched_blocks(high, r)
+            for across, of_across in touched_blocks(wide, c)
+        )
 
 
 @dataclass(frozen=True)
 class Option:
     busy: int
     stored_bytes: int
+
+
+def touched_blocks(granule: int, block: int) -> list[tuple[int, float]]:
+    """(plan blocks that a granule touches along one axis, share of granules that touch so many)."""
+    starts = range(0, math.lcm(granule, block), granule)
+    touched = [(start + granule - 1) // block - start // block + 1 for start in starts]
+    return [(count, touched.count(count) / len(touched)) for count in sorted(set(touched))]
 
 
 def cdiv(numerator: int, denominator: int) -> int:
