@@ -129,11 +129,13 @@ def _energy_is_plausible(profile: HardwareProfile) -> Iterator[Doubt]:
     active, idle = energy.active_power_mw, energy.idle_power_mw
     if active is not None and idle is not None and idle > active:
         yield "energy.idle_power_mw", f"{idle:g} is more than active_power_mw {active:g}"
-    if energy.pj_per_mac == 0:
-        yield "energy.pj_per_mac", "0 is no energy; write null where nobody knows it"
-    for name, region in profile.memories.items():
-        if region.pj_per_byte == 0:
-            yield f"memories.{name}.pj_per_byte", "0 is no energy; write null where nobody knows it"
+    picojoules = {f"memories.{name}.pj_per_byte": each.pj_per_byte for name, each in profile.memories.items()}
+    picojoules["energy.pj_per_mac"] = energy.pj_per_mac
+    if active and not any(picojoules.values()):
+        return  # measured as a whole
+    for key, value in picojoules.items():
+        if value == 0:
+            yield key, "0 is no energy; write null where nobody knows it, or 0 everywhere and active_power_mw"
 
 
 def _memories_suit_their_modes(profile: HardwareProfile) -> Iterator[Doubt]:

@@ -80,6 +80,8 @@ def on(tmp_path: Path) -> On:
         ("npu", "memories: {flash: {pj_per_byte: 1.0}}\n", "costs less than an SRAM byte"),
         ("npu", "memories: {sram: {pj_per_byte: 0.0}}\n", "0 is no energy"),
         ("npu", "energy: {pj_per_mac: 0.0}\n", "0 is no energy"),
+        ("npu", "memories: {sram: {pj_per_byte: 0.0}, flash: {pj_per_byte: 0.0}}\nenergy: {pj_per_mac: 0.0}\n",
+         None),
         ("npu", "energy: {idle_power_mw: 20.0}\n", "is more than active_power_mw"),
         ("npu", "front_end: {engine_cycles_per_cpu_cycle: 900.0}\n", "900 engine cycles in a CPU"),
     ],
