@@ -56,13 +56,13 @@ class Case:
         elems = self.gates * self.rows * columns
         if self.choice.structure == "two_four":
             return self.gates * self.rows * sum(min(2, columns - start) for start in range(0, columns, 4))
-        return elems - round(elems * self.zeros)
+        return elems - nearest(elems * self.zeros)
 
     @property
     def kept_weights(self) -> int:
         if self.choice.structure == "two_four":
             return sum(self.kept(columns) for columns in self.columns)
-        return self.weights - round(self.weights * self.zeros)
+        return self.weights - nearest(self.weights * self.zeros)
 
     def surviving(self, high: int, wide: int) -> float:
         """Share of granules with a non-zero weight."""
@@ -81,6 +81,16 @@ class Case:
 class Option:
     busy: int
     stored_bytes: int
+
+
+class NearTieError(Exception):
+    """A figure so close to a half that the last bit of a sum decides its rounding."""
+
+
+def nearest(value: float) -> int:
+    if abs(value % 1.0 - 0.5) < 1e-9 * max(value, 1.0):
+        raise NearTieError
+    return round(value)
 
 
 def touched_blocks(granule: int, block: int) -> list[tuple[int, float]]:
@@ -155,7 +165,7 @@ def _layer(case: Case, handed_in: int, before: str, after: str) -> ScalarLayer:
         else:
             handed_over = 1 + (after == "engine")
         work += handed_over * price.cycles_per_handover
-        cpu = round(work * price.engine_cycles_per_cpu_cycle)
+        cpu = nearest(work * price.engine_cycles_per_cpu_cycle)
     cycles = best.busy + after_products + cpu
     return ScalarLayer(case.kept_weights * case.positions, best.stored_bytes, cycles, cpu)
 
@@ -178,7 +188,7 @@ def _option(case: Case, name: str, activations: int) -> Option:
     for columns in case.columns:
         elems, kept = case.gates * case.rows * columns, case.kept(columns)
         blocks = case.gates * cdiv(case.rows, high) * cdiv(columns, wide)
-        left = round(blocks * case.surviving(high, wide))
+        left = nearest(blocks * case.surviving(high, wide))
         slots = case.gates * case.rows * 2 * cdiv(columns, 4)
         size, out, looked = {
             "dense": (elems * bits, elems, 0),
@@ -260,7 +270,7 @@ def _fullest(case: Case, group: tuple[int, int], columns: int) -> int:
     spread = math.sqrt(in_row * max(c // group[1], 1) * share * (1.0 - share))
     if case.choice.structure == "two_four":
         spread = 0.0
-    most = max(round(min(in_row * share + MAXIMA[independent] * spread, in_row)), 1)
+    most = max(nearest(min(in_row * share + MAXIMA[independent] * spread, in_row)), 1)
     each = cdiv(group[0], lanes) * cdiv(group[1], inputs)
     turns = case.gates * cdiv(cdiv(case.rows, group[0]), parallel)
     return turns * cdiv(most, max(inputs // group[1], 1)) * each
@@ -285,4 +295,4 @@ def _busy(case: Case, work: int, stored_bytes: int, activations: int) -> int:
         return work + reading
     assert tile is not None
     share = min(tile / max(stored_bytes, 1), 1.0)
-    return max(round(max(reading * share + work, reading + work * share)), work, reading)
+    return max(nearest(max(reading * share + work, reading + work * share)), work, reading)

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 from drawn_cases import NETWORKS, PROFILES, SPARSITY, layer_plans, networks, plans_for
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from scalar_costs import scalar_micronpu
+from scalar_costs import NearTieError, scalar_micronpu
 
 from npuexplore.compression.plan import CompressionPlan, LayerPlan, batch_plans
 from npuexplore.compression.shapes import plan_shapes
@@ -110,9 +110,13 @@ def cycles(case: Case) -> np.ndarray:
 @given(cases())
 @settings(max_examples=300)
 def test_the_fast_model_agrees_with_its_scalar_twin(case: Case) -> None:
+    try:
+        twin = scalar_micronpu(*case)
+    except NearTieError:
+        reject()
+
     layers = estimate(*case).layers
 
-    twin = scalar_micronpu(*case)
     assert layers.kept_macs[0, 1:].tolist() == [layer.kept_macs for layer in twin]
     assert layers.weight_bytes[0, 1:].tolist() == [layer.weight_bytes for layer in twin]
     assert layers.cycles[0, 1:].tolist() == [layer.cycles for layer in twin]
