@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import fields
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.cost import choices as choices_module
-from npuexplore.cost.choices import choice_tables, totals_of_choices
+from npuexplore.cost.choices import ChoiceTables, choice_tables, totals_of_choices
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.result import Totals
 from npuexplore.errors import BadInput
@@ -46,13 +48,18 @@ rows = st.lists(
 )
 
 
+@lru_cache
+def tables_of(name: str, mode: str | None) -> ChoiceTables:
+    return choice_tables(load_profile(name), NETWORK, CHOICES, skip_rates_frac=SKIP_RATES, memory_mode=mode)
+
+
 @pytest.mark.parametrize(("name", "mode"), PROFILES)
 @given(rows=rows)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_tables_say_of_every_plan_what_the_full_model_says(
     name: str, mode: str | None, rows: list[tuple[int, ...]]
 ) -> None:
-    profile, picked = load_profile(name), np.array(rows)
+    picked = np.array(rows)
     plans = [
         CompressionPlan(
             layers={layer.name: CHOICES[i][row[i]] for i, layer in enumerate(NETWORK.layers)},
@@ -61,9 +68,8 @@ def test_tables_say_of_every_plan_what_the_full_model_says(
         for row in rows
     ]
 
-    tables = choice_tables(profile, NETWORK, CHOICES, skip_rates_frac=SKIP_RATES, memory_mode=mode)
-    by_table = totals_of_choices(tables, picked[:, :-1], picked[:, -1])
-    in_full = estimate(profile, NETWORK, plans, memory_mode=mode)
+    by_table = totals_of_choices(tables_of(name, mode), picked[:, :-1], picked[:, -1])
+    in_full = estimate(load_profile(name), NETWORK, plans, memory_mode=mode)
 
     for field in fields(Totals):
         expected, got = getattr(in_full, field.name), getattr(by_table, field.name)
@@ -92,3 +98,18 @@ def test_no_plans_have_no_totals() -> None:
 def test_a_layer_without_choices_is_refused() -> None:
     with pytest.raises(BadInput, match="needs 4, one for each layer"):
         choice_tables(load_profile("stm32f746"), NETWORK, CHOICES[:3])
+
+
+def test_memory_beside_the_result_does_not_grow_with_the_plans() -> None:
+    tables = choice_tables(load_profile("micronpu-block16"), NETWORK, CHOICES)
+    picked = np.random.default_rng(2).integers(0, 4, (60_000, 4))
+
+    def beside_the_result(plans: int) -> int:
+        tracemalloc.start()
+        result = totals_of_choices(tables, picked[:plans])
+        kept, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(result.cycles) == plans
+        return most - 2 * kept  # runs are joined: for a moment the result is there twice
+
+    assert beside_the_result(60_000) < beside_the_result(20_000) + 1_000_000

@@ -5,6 +5,7 @@ import pytest
 from cost_cases import network_of
 
 from npuexplore.compression.plan import STRUCTURES, PlanBatch
+from npuexplore.cost import estimate as estimate_module
 from npuexplore.cost import states
 from npuexplore.cost.estimate import estimate
 from npuexplore.hardware.load import load_profile
@@ -54,6 +55,19 @@ def test_layers_costed_once_per_state_cost_what_they_cost_one_by_one(
             assert np.array_equal(getattr(by_state.layers, field), values), field
     assert np.array_equal(by_state.flash_bytes, one_by_one.flash_bytes)
     assert np.array_equal(by_state.sram_bytes, one_by_one.sram_bytes)
+
+
+@pytest.mark.parametrize("name", ["ethos-u85-256", "micronpu-block16"])
+def test_runs_of_plans_share_their_states(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile, plans = load_profile(name), coarse_plans(NETWORK, 900, seed=5)
+
+    in_one_run = estimate(profile, NETWORK, plans)
+    monkeypatch.setattr(estimate_module, "CHUNK_PLANS", 280)  # the last run is too short to look for states
+    in_four_runs = estimate(profile, NETWORK, plans)
+
+    assert np.array_equal(in_four_runs.layers.cycles, in_one_run.layers.cycles)
+    assert np.array_equal(in_four_runs.layers.weight_bytes, in_one_run.layers.weight_bytes)
+    assert np.array_equal(in_four_runs.sram_bytes, in_one_run.sram_bytes)
 
 
 def test_few_states_are_found_among_many_plans() -> None:
