@@ -47,7 +47,6 @@ def estimate(
 ) -> None:
     """Cycles, time, memory and energy of one compressed network on one part."""
     from npuexplore.cli.estimate_tables import show_estimate
-    from npuexplore.compression.given import load_plan
     from npuexplore.cost.document import estimate_document
     from npuexplore.cost.estimate import estimate as estimate_costs
     from npuexplore.cost.sensitivity import Which, is_quick
@@ -63,11 +62,7 @@ def estimate(
         "--activation-bits": activation_bits,
         "--skip-rate": skip_rate,
     }
-    given = [name for name, value in flags.items() if value is not None]
-    if plan is not None and given:
-        raise UsageError(f"--plan and {given[0]}: give a plan file or flags for all layers, not both")
-    choice = load_plan(plan, workload) if plan is not None else _uniform(flags, workload)
-    result = estimate_costs(part, workload, choice, memory_mode=memory_mode)
+    result = estimate_costs(part, workload, _choice(plan, flags, workload), memory_mode=memory_mode)
     by_default: Which = "all" if is_quick(part) else "binding"
     asked: dict[bool | None, Which] = {None: by_default, True: "all", False: "none"}
     document = estimate_document(result, 0, which=asked[sensitivities])
@@ -75,6 +70,16 @@ def estimate(
         print_json(document)
     else:
         show_estimate(document)
+
+
+def _choice(plan: Path | None, flags: dict[str, Any], network: Network) -> CompressionPlan:
+    """The plan of a file, or the same choice for all layers."""
+    from npuexplore.compression.given import load_plan
+
+    given = [name for name, value in flags.items() if value is not None]
+    if plan is not None and given:
+        raise UsageError(f"--plan and {given[0]}: give a plan file or flags for all layers, not both")
+    return load_plan(plan, network) if plan is not None else _uniform(flags, network)
 
 
 def _uniform(flags: dict[str, Any], network: Network) -> CompressionPlan:
