@@ -17,12 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.mlw.levels import CLIP_SIGMAS, Kept
-from npuexplore.compression.mlw.means import Means, means_of
-from npuexplore.compression.mlw.order import LINE, OUTPUT_GROUP, MlwStream
-from npuexplore.compression.mlw.palette import ZERO_DOMINANCE
-from npuexplore.compression.mlw.runs import STEPS
-from npuexplore.compression.mlw.size import (
+from npuexplore.compression.mlw.layout import (
     ALIGNMENT_BYTES,
     END_BITS,
     FAST_ALIGNMENT_BYTES,
@@ -33,7 +28,12 @@ from npuexplore.compression.mlw.size import (
     SECTION_WEIGHTS,
     SLICE_HEADER_BITS,
     WEIGHT_CHUNK_SLOTS,
+    ZERO_DOMINANCE,
 )
+from npuexplore.compression.mlw.levels import CLIP_SIGMAS, Kept
+from npuexplore.compression.mlw.means import Means, means_of
+from npuexplore.compression.mlw.order import LINE, OUTPUT_GROUP, MlwStream
+from npuexplore.compression.mlw.runs import STEPS
 from npuexplore.units import IntArray, ceil_div, round_up
 
 Floats = NDArray[np.float64]

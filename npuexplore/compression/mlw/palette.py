@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.mlw.layout import ZERO_DOMINANCE
+
 PALETTE_ENTRIES = 32
 LEAST_PALETTE_BITS = 2
 GREATEST_DIRECT_OFFSET = 31
 RUN_LENGTH = 2
 """Zeros count as lying together in runs of at least this length."""
-ZERO_DOMINANCE = 5
-"""Runs are coded where zeros are more than this many times as frequent as any other value."""
 WEIGHT_RANGE = 256
 """Weights lie in [-256, 255]: an int8 weight less its zero point."""
 

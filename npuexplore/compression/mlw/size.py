@@ -9,29 +9,25 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.mlw.layout import (
+    ALIGNMENT_BYTES,
+    END_BITS,
+    FAST_ALIGNMENT_BYTES,
+    FAST_HEADER_BYTES,
+    FAST_WIDTHS,
+    LONGEST_SLICE,
+    PALETTE_HEADER_BITS,
+    RUN_CHUNK_SLOTS,
+    SECTION_WEIGHTS,
+    SLICE_HEADER_BITS,
+    WEIGHT_CHUNK_SLOTS,
+)
 from npuexplore.compression.mlw.order import MlwStream, streams
 from npuexplore.compression.mlw.palette import Section, Values, section_of
 from npuexplore.compression.mlw.rice import Parameter, run_parameter, weight_slices
 from npuexplore.units import ceil_div, round_up
 
 Format = Literal["default", "fast"]
-
-SECTION_WEIGHTS = 131_072
-"""Weights between two fresh palettes."""
-SLICE_HEADER_BITS = 23
-PALETTE_HEADER_BITS = 13
-END_BITS = 3
-ALIGNMENT_BYTES = 16
-LONGEST_SLICE = 32_767
-"""Values in a slice: its length has 15 bits."""
-WEIGHT_CHUNK_SLOTS = 12
-"""Unary digits are sent in chunks; the last one is filled up."""
-RUN_CHUNK_SLOTS = (12, 12, 12, 8)
-"""The same for zero runs, by their divisor bits."""
-FAST_HEADER_BYTES = 32
-FAST_ALIGNMENT_BYTES = 32
-FAST_WIDTHS = ((2, 4), (4, 16), (8, 512))
-"""Bits per weight of the fast format, and the distinct weights that they can tell apart."""
 
 
 def encoded_bytes(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.mlw.layout import SECTION_WEIGHTS
 from npuexplore.compression.mlw.order import MlwStream, streams
 from npuexplore.compression.mlw.palette import section_of
-from npuexplore.compression.mlw.size import SECTION_WEIGHTS, encoded_bytes
+from npuexplore.compression.mlw.size import encoded_bytes
 from npuexplore.cost.ethos_u.blocks import Blocks
 from npuexplore.cost.ethos_u.coder import stream_order
 from npuexplore.cost.ethos_u.commands import blocks_of
