@@ -77,6 +77,7 @@ def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code."""
     _prepare_streams()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read every installed package
     gc.set_threshold(GARBAGE_THRESHOLD)
     try:
         _run(sys.argv[1:])
