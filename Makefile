@@ -20,6 +20,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
+	@$(BIN)/python -m compileall -q npuexplore
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.installed

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from npuexplore.compression.shapes import PlanShapes
-from npuexplore.cost.ethos_u.commands import CommandCycles
-from npuexplore.cost.ethos_u.layers import Counted, counted_costs, plan_layer
+from npuexplore.cost.ethos_u.layers import counted_costs, plan_layer
 from npuexplore.cost.ethos_u.placement import final_placement
 from npuexplore.cost.ethos_u.pricing import price
 from npuexplore.cost.traffic import Route
@@ -44,9 +43,11 @@ def _layer_parts(
     counted = counted_costs(engine, route, tables, shapes, layer=layer)
     products = [each for each in counted if each.cost.step.command.kind == "product"]
     others = [each for each in counted if each.cost.step.command.kind != "product"]
-    in_place = [
-        (_in_place(engine, route, tables, shapes, each, layer=layer), each.repeats) for each in products
-    ]
+    sizes, place = plan_layer(tables, shapes, layer=layer).sizes, final_placement(route, staged=False)
+    commands = {each.cost.step.command for each in products}
+    # Of products whose weights are where they are needed.
+    prices = {command: price(engine, command, sizes, place).cycles for command in commands}
+    in_place = [(prices[each.cost.step.command], each.repeats) for each in products]
     cycles = _total([(each.cost.op_cycles, each.repeats) for each in counted])
     glue = _total([(each.cost.npu_cycles, each.repeats) for each in others])
     work = _total([(one.npu, repeats) for one, repeats in in_place])
@@ -62,20 +63,6 @@ def _layer_parts(
         "padding": dense - kept,
         "decode": max(array - dense, 0.0),
     }
-
-
-def _in_place(
-    engine: EthosU,
-    route: Route,
-    tables: NetworkTables,
-    shapes: PlanShapes,
-    each: Counted,
-    *,
-    layer: int,
-) -> CommandCycles:
-    """A product whose weights are where they are needed."""
-    sizes = plan_layer(tables, shapes, layer=layer).sizes
-    return price(engine, each.cost.step.command, sizes, final_placement(route, staged=False)).cycles
 
 
 def _total(values: list[tuple[Counts, int]]) -> float:
