@@ -53,19 +53,18 @@ class States:
 def distinct_states(shapes: PlanShapes, tables: NetworkTables) -> States | None:
     """The states of a batch, or None where too few repeat to gain anything."""
     plans = shapes.units.shape[0]
-    if plans < FEWEST_PLANS:
-        return None
-    states = states_of(shapes, tables)
-    return None if states.shapes.units.shape[0] * WORTHWHILE_REUSE > plans else states
+    return None if plans < FEWEST_PLANS else states_of(shapes, tables, most=plans // WORTHWHILE_REUSE)
 
 
-def states_of(shapes: PlanShapes, tables: NetworkTables) -> States:
-    """The states of a batch of at least one plan."""
+def states_of(shapes: PlanShapes, tables: NetworkTables, *, most: int | None = None) -> States | None:
+    """The states of a batch of at least one plan; None where a layer has more than `most`."""
     plans, layers = shapes.units.shape
     first: list[NDArray[np.intp]] = []
     index = np.empty((layers, plans), np.intp)
     for layer in range(layers):
         rows, index[layer] = distinct_rows(_state(shapes, tables, layer))
+        if most is not None and rows.size > most:
+            return None
         first.append(rows)
     count = max(rows.size for rows in first)
     chosen = np.stack([np.concatenate([rows, np.repeat(rows[:1], count - rows.size)]) for rows in first])
@@ -75,6 +74,7 @@ def states_of(shapes: PlanShapes, tables: NetworkTables) -> States:
 def merged(runs: Sequence[States], tables: NetworkTables) -> list[States]:
     """The states of several runs of plans as ones that all runs share."""
     shared = states_of(joined([run.shapes for run in runs]), tables)
+    assert shared is not None
     ends = np.cumsum([run.shapes.units.shape[0] for run in runs])
     parts = np.split(shared.index, ends[:-1], axis=1)
     return [
