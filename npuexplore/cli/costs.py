@@ -66,10 +66,8 @@ def estimate(
     by_default: Which = "all" if is_quick(part) else "binding"
     asked: dict[bool | None, Which] = {None: by_default, True: "all", False: "none"}
     document = estimate_document(result, 0, which=asked[sensitivities])
-    if as_json:
-        print_json(document)
-    else:
-        show_estimate(document)
+    show = print_json if as_json else show_estimate
+    show(document)
 
 
 def _choice(plan: Path | None, flags: dict[str, Any], network: Network) -> CompressionPlan:

@@ -15,7 +15,9 @@ from npuexplore.compression.shapes import PlanShapes, sum_layers
 from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.front_end import FrontEndCosts
 from npuexplore.cost.traffic import Route
+from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.engines import Engine
+from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile, Runtime
 from npuexplore.units import round_up
 from npuexplore.workload.counts import Counts, NetworkTables
@@ -139,7 +141,8 @@ def state_bytes(tables: NetworkTables, shapes: PlanShapes) -> Counts:
 
 
 def scratch_bytes_per_unit(engine: Engine, kind: str) -> int:
-    """Gate values of a recurrent step that are alive at once."""
+    """Gate values of a recurrent step that are alive at once, of engines without an arena of their own."""
+    assert isinstance(engine, MicroNpu | CortexM)
     if kind not in ("lstm", "gru"):
         return 0
     return engine.lstm_scratch_bytes_per_unit if kind == "lstm" else engine.gru_scratch_bytes_per_unit

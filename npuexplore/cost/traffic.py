@@ -35,11 +35,6 @@ class Route:
         return self.memories[self.weights]
 
     @property
-    def activation_memory(self) -> MemoryRegion:
-        """Where intermediate tensors and state live."""
-        return self.memories[self.activations]
-
-    @property
     def regions(self) -> tuple[str, ...]:
         """Names of the memories that the engine touches, activations first."""
         touched = (self.activations, self.weights, self.network_io, self.staging)

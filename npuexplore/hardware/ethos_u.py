@@ -64,9 +64,6 @@ class EthosU(Model):
     """Bytes of bias and scale per output."""
     command_overlap_divisor: Count
     """Share of a block's work that the next command needs: 1/divisor."""
-    lstm_scratch_bytes_per_unit: Cycles
-    """Gate values alive at once."""
-    gru_scratch_bytes_per_unit: Cycles
 
 
 class OutputCycles(Model):

@@ -24,8 +24,6 @@ LONGEST_LATENCY_MS = 0.1
 CLOCK_RATIOS = (1 / 64, 64)
 PEAK_TOLERANCE_FRAC = 0.1
 """Makers round."""
-OUTWARDS = ("sram", "dram", "flash")
-"""Kinds of memory, the nearest first."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,6 @@ from npuexplore.hardware.figures import (
 
 Operator = Literal["dense", "conv1x1", "lstm", "gru", "relu", "sigmoid", "tanh"]
 MicroNpuFormat = Literal["dense", "bitmap", "csr_delta8", "block_bitmap", "block_index", "two_four"]
-SKIPPING = ("two_four", "block_skip", "zero_skip")
-"""Sparsity modes in which the array works on fewer weights."""
 
 
 class WeightRate(Model):
