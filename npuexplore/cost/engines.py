@@ -13,14 +13,14 @@ COSTS: Mapping[str, str] = {
     "ethos_u": "npuexplore.cost.ethos_u.layers",
     "ethos_u85": "npuexplore.cost.ethos_u.layers",
     "micronpu": "npuexplore.cost.micronpu.layers",
-    "cortex_m": "npuexplore.cost.cortex_m",
+    "cortex_m": "npuexplore.cost.cortex_m.layers",
 }
 """Modules with a `layer_costs(engine, route, tables, shapes)`."""
 WATERFALLS: Mapping[str, str] = {
     "ethos_u": "npuexplore.cost.ethos_u.purposes",
     "ethos_u85": "npuexplore.cost.ethos_u.purposes",
     "micronpu": "npuexplore.cost.micronpu.waterfall",
-    "cortex_m": "npuexplore.cost.cortex_m_waterfall",
+    "cortex_m": "npuexplore.cost.cortex_m.waterfall",
 }
 """Modules with a `waterfall(engine, route, tables, shapes)`."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from npuexplore.compression import encoding
 from npuexplore.compression.plan import MATRIX_KEYS, LayerPlan
-from npuexplore.cost.cortex_m import format_name
+from npuexplore.cost.cortex_m.layers import format_name
 from npuexplore.cost.ethos_u.tensors import stored_bytes
 from npuexplore.cost.micronpu.storage import PLACE_BITS, two_four_slots
 from npuexplore.cost.products import pair_name

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cost_cases import dense_case, first_layer_plan, recurrent_case
 
-from npuexplore.cost.cortex_m import sparse_product_cycles
+from npuexplore.cost.cortex_m.layers import sparse_product_cycles
 from npuexplore.cost.estimate import estimate
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.profile import HardwareProfile

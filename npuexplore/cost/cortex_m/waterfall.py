@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from npuexplore.compression.shapes import PlanShapes, sum_layers
 from npuexplore.cost.compute import EngineCosts
-from npuexplore.cost.cortex_m import kernel_products, layer_costs
+from npuexplore.cost.cortex_m.layers import kernel_products, layer_costs
 from npuexplore.cost.products import codes_of_matrices
 from npuexplore.cost.traffic import Route
 from npuexplore.cost.waterfall import Waterfall, added, allot

@@ -1,0 +1,1 @@
+"""Tables of what the kernels of a Cortex-M take, by core and toolchain, read from hw_profiles/kernels."""
