@@ -30,7 +30,7 @@ def _show(document: dict[str, Any]) -> None:
         print_table(f"{stem}: {file['rows']:,} rows", columns, rows)
         _show_groups(stem, file)
     if document["skipped"]:
-        note(f"Skipped, as no replay is known for them: {', '.join(document['skipped'])}")
+        note(f"Left out: {'; '.join(document['skipped'])}")
 
 
 def _show_groups(stem: str, file: dict[str, Any]) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.verify import vela_encoding, vela_fc, vela_lstm, vela_net
-from npuexplore.pipeline.verify.replay import Replay
+from npuexplore.pipeline.verify.replay import Replay, Values
 from npuexplore.pipeline.verify.statistics import quantity_document
-from npuexplore.pipeline.verify.tables import read_table, typed_table, whole_column
+from npuexplore.pipeline.verify.tables import read_table, reference_column, typed_table
 
 SCHEMA = "npuexplore.verify/1"
 
@@ -47,28 +50,54 @@ def replay_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Rows and quantities of one reference file, and a sentence for each kind of row that is left out."""
     replay, raw = REPLAYS[path.stem], read_table(path)
     table = typed_table(raw, path, texts=replay.texts, wholes=replay.wholes, fractions=replay.fractions)
+    present = _present(replay, table, path)
+    kept, sentences = np.ones(len(table), bool), list[str]()
+    if replay.usable is not None:
+        kept, sentences = replay.usable(table, path)
+    references = {
+        name: reference_column(raw[kept], column, path, blanks=bool(replay.blank_references))
+        for name, column in present.items()
+    }
+    sentences += _blanks(replay, references, path)
+    table = table[kept].reset_index(drop=True)
+    if table.empty:
+        return {"rows": 0, "quantities": {}}, sentences
+    ours = replay.run(table, path)
+    if replay.labels is not None:
+        table = table.assign(**replay.labels(table))
+    quantities = {
+        name: _compared(replay, table, ours[name], reference)
+        for name, reference in references.items()
+        if name in ours and not np.isnan(reference).all()
+    }
+    return {"rows": len(table), "quantities": quantities}, sentences
+
+
+def _present(replay: Replay, table: pd.DataFrame, path: Path) -> dict[str, str]:
+    """Reference columns that the file has, by quantity."""
     columns = {name: replay.compared_with.get(name, name) for name in replay.quantities}
-    present = [name for name, column in columns.items() if column in table.columns]
+    present = {name: column for name, column in columns.items() if column in table.columns}
     if not present:
         raise BadInput(
             f"{path}: nothing to compare with; give at least one of the columns "
             f"{', '.join(dict.fromkeys(columns.values()))}"
         )
-    references = {name: whole_column(raw, columns[name], path).to_numpy() for name in present}
-    sentences: list[str] = []
-    if replay.usable is not None:
-        kept, sentences = replay.usable(table, path)
-        table = table[kept].reset_index(drop=True)
-        references = {name: values[kept] for name, values in references.items()}
-        if table.empty:
-            return {"rows": 0, "quantities": {}}, sentences
-    ours = replay.run(table, path)
-    document = {
-        "rows": len(table),
-        "quantities": {
-            name: quantity_document(table, ours[name], references[name], groupings=replay.groupings)
-            for name in present
-            if name in ours
-        },
-    }
-    return document, sentences
+    return present
+
+
+def _blanks(replay: Replay, references: Mapping[str, Values], path: Path) -> list[str]:
+    """A sentence for each quantity that some rows have no reference of."""
+    counts = {name: int(np.isnan(values).sum()) for name, values in references.items()}
+    return [
+        f"{path.name}: {name} of {count} rows ({replay.blank_references})"
+        for name, count in counts.items()
+        if count
+    ]
+
+
+def _compared(replay: Replay, table: pd.DataFrame, ours: Values, reference: Values) -> dict[str, Any]:
+    """Figures over the rows that have a reference."""
+    given = ~np.isnan(reference)
+    return quantity_document(
+        table[given], np.asarray(ours)[given], reference[given], groupings=replay.groupings
+    )

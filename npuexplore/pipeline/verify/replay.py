@@ -36,3 +36,8 @@ class Replay:
     """(n,) rows that can be replayed, and sentences about the others; None where all can."""
     compared_with: Mapping[str, str] = field(default_factory=dict)
     """Reference columns of quantities that bear another name."""
+    blank_references: str = ""
+    """What an empty reference cell means (such rows are left out, and the sentence says so); where it says
+    nothing, every reference must be a number."""
+    labels: Callable[[pd.DataFrame], Mapping[str, Values]] | None = None
+    """Further columns to group by, (n,) each, made from the typed table."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from npuexplore.errors import BadInput
 
@@ -50,9 +51,18 @@ def typed_table(
     return table.assign(**numbers)
 
 
-def whole_column(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    """One more column of whole numbers."""
-    return _numbers(table[name], path, whole=True)
+def reference_column(
+    table: pd.DataFrame, name: str, path: Path, *, blanks: bool = False
+) -> NDArray[np.float64]:
+    """(n,) figures to compare with; an empty cell is NaN where blanks are allowed.
+
+    Whole numbers that a file may hold are exact in float64.
+    """
+    cells = table[name]
+    blank = (cells.str.strip() == "").to_numpy(np.bool_) & blanks
+    values = np.full(len(cells), np.nan)
+    values[~blank] = _numbers(cells[~blank], path, whole=False)
+    return values
 
 
 def known_values(table: pd.DataFrame, name: str, path: Path, *, allowed: Collection[str]) -> None:
@@ -73,8 +83,9 @@ def _numbers(cells: pd.Series, path: Path, *, whole: bool) -> pd.Series:
         good &= np.floor(np.where(good, values, 0)) == np.where(good, values, 0)
     if not good.all():
         line = int(np.argmin(good))
+        row = int(cells.index[line])
         kind = "a whole number from 0" if whole else "a number from 0"
-        raise BadInput(f"{path}:{line + 2}: {cells.name}: got {cells.iloc[line]!r}; give {kind}")
+        raise BadInput(f"{path}:{row + 2}: {cells.name}: got {cells.iloc[line]!r}; give {kind}")
     return pd.Series(values.astype(np.int64) if whole else values, index=cells.index)
 
 
