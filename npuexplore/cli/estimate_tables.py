@@ -47,6 +47,13 @@ def _engine_weights(document: Document) -> list[list[Any]]:
     return [["engine's weights", _count(held["stored_bytes"]), _count(held["capacity_bytes"]), held["fits"]]]
 
 
+def _interval(ends_ms: list[float] | None) -> list[list[Any]]:
+    """Where a calibrated profile expects a measured time."""
+    return (
+        [] if ends_ms is None else [["time, interval", f"{ends_ms[0]:,.4g} to {ends_ms[1]:,.4g} ms", "", ""]]
+    )
+
+
 def total_rows(document: Document) -> list[list[str]]:
     """Totals beside their limits; energy, power and battery hours where they are known."""
     totals, limits, fits = document["totals"], document["limits"], document["fits"]
@@ -54,6 +61,7 @@ def total_rows(document: Document) -> list[list[str]]:
     rows = [
         ["cycles", _count(totals["cycles"]), "", ""],
         ["time, worst", _figure(totals["latency_ms"], "ms"), deadline, fits["deadline"]],
+        *_interval(totals["latency_ms_interval"]),
         ["time, mean", _figure(totals["mean_latency_ms"], "ms"), "", ""],
         ["flash bytes", _count(totals["flash_bytes"]), _count(limits["flash_bytes"]), fits["flash"]],
         ["SRAM bytes", _count(totals["sram_bytes"]), _count(limits["sram_bytes"]), fits["sram"]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from npuexplore.compression.plan import PlanBatch
+from npuexplore.cost.calibration import calibration_sentences
 from npuexplore.cost.energy import unknown_energy_keys
 from npuexplore.cost.engine_sentences import engine_sentences
 from npuexplore.cost.traffic import Route
@@ -36,6 +37,7 @@ def assumption_sentences(
         f"front end (FFT, bands, mask, overlap-add) in float32 on a {profile.front_end.core} at "
         f"{profile.front_end.cycles_per_op:g} cycles per operation, before and after the network",
         *engine_sentences(profile.engine, route, network_tables(network)),
+        *calibration_sentences(profile.calibration),
         EXPECTED_ZEROS,
         *((MATRICES_APART,) if plans.matrices is not None else ()),
         SHARED_SRAM,

@@ -12,6 +12,8 @@ from npuexplore.cost.sensitivity import Which
 
 TOTALS = tuple(field.name for field in fields(Totals))
 """In the order of the document."""
+INTERVALS = ("cycles_interval", "latency_ms_interval")
+"""[low, high] beside the totals."""
 
 
 def estimate_document(result: Estimate, index: int, *, which: Which = "all") -> dict[str, Any]:
@@ -58,10 +60,10 @@ def _engine_weights(result: Estimate, index: int) -> dict[str, int | bool] | Non
     }
 
 
-def totals_document(result: Estimate, index: int) -> dict[str, int | float | None]:
-    """The totals of one plan."""
-    columns = {name: getattr(result, name) for name in TOTALS}
-    return {name: None if values is None else values[index].item() for name, values in columns.items()}
+def totals_document(result: Estimate, index: int) -> dict[str, Any]:
+    """The totals of one plan; the intervals of a profile that is not calibrated are null."""
+    columns = {name: getattr(result, name) for name in (*TOTALS, *INTERVALS)}
+    return {name: None if values is None else values[index].tolist() for name, values in columns.items()}
 
 
 def layers_document(result: Estimate, index: int) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import PlanBatch
+from npuexplore.cost.calibration import around, whole_around
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import Counts
 from npuexplore.workload.network import Network
@@ -95,6 +96,18 @@ class Estimate(Totals):
     def profile_name(self) -> str:
         """Name of the part."""
         return self.profile.name
+
+    @property
+    def cycles_interval(self) -> Counts | None:
+        """(P, 2) between which measured cycles are expected; None where the profile is not calibrated."""
+        calibration = self.profile.calibration
+        return None if calibration is None else whole_around(self.cycles, calibration.interval)
+
+    @property
+    def latency_ms_interval(self) -> Floats | None:
+        """(P, 2) between which a measured `latency_ms` is expected; None as above."""
+        calibration = self.profile.calibration
+        return None if calibration is None else around(self.latency_ms, calibration.interval)
 
     @property
     def fits(self) -> Flags:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from npuexplore.documents.model import Model, Name, Provenance
+from npuexplore.hardware.calibration import Calibration, refuse_stale
 from npuexplore.hardware.engines import Engine
 
 Bytes = Annotated[int, Field(ge=0, le=2**40)]
@@ -145,6 +146,8 @@ class HardwareProfile(Model):
     """Runs what the engine cannot; null where the engine runs everything."""
     runtime: Runtime
     energy: Energy = Energy()
+    calibration: Calibration | None = None
+    """Measurements that figures were fitted to; every estimate then has an interval."""
     sources: Annotated[tuple[Source, ...], Field(strict=False)]
 
     @model_validator(mode="after")
@@ -165,6 +168,13 @@ class HardwareProfile(Model):
         if self.default_memory_mode not in self.memory_modes:
             allowed = ", ".join(self.memory_modes)
             raise ValueError(f"default_memory_mode: got {self.default_memory_mode!r}; allowed: {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def calibration_is_of_these_figures(self) -> HardwareProfile:
+        """An interval that was measured with other figures says nothing of these."""
+        if self.calibration is not None:
+            refuse_stale(self.calibration, self)
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ VERBS = [
 TOTALS = {
     "macs", "kept_macs", "cycles", "latency_ms", "mean_latency_ms", "flash_bytes", "sram_bytes",
     "weight_bytes", "energy_uj", "average_power_mw", "real_time_factor",
+    "cycles_interval", "latency_ms_interval",
 }  # fmt: skip
 LAYER = {
     "name", "kind", "macs", "kept_macs", "compute_cycles", "memory_cycles", "cycles", "bound_by",

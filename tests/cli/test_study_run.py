@@ -22,6 +22,7 @@ from npuexplore.report.page import render_page
 TOTALS = {
     "macs", "kept_macs", "cycles", "latency_ms", "mean_latency_ms", "flash_bytes", "sram_bytes",
     "weight_bytes", "energy_uj", "average_power_mw", "real_time_factor",
+    "cycles_interval", "latency_ms_interval",
 }  # fmt: skip
 
 
