@@ -161,10 +161,19 @@ def nonzero_granules(weights: IntArray, *, granule: tuple[int, int]) -> int:
     >>> nonzero_granules(np.eye(4, 32, dtype=np.int8), granule=(1, 16))
     4
     """
+    return int(granules_of_rows(weights, granule=granule).sum())
+
+
+def granules_of_rows(weights: IntArray, *, granule: tuple[int, int]) -> IntArray:
+    """(rows of granules,) granules of a real matrix (R, C) that hold a non-zero weight.
+
+    >>> granules_of_rows(np.eye(4, 32, dtype=np.int8), granule=(2, 16))
+    array([1, 1])
+    """
     rows, columns = (ceil_div(size, part) for size, part in zip(weights.shape, granule, strict=True))
     padded = np.zeros((rows * granule[0], columns * granule[1]), bool)
     padded[: weights.shape[0], : weights.shape[1]] = weights != 0
-    return int(padded.reshape(rows, granule[0], columns, granule[1]).any(axis=(1, 3)).sum())
+    return np.asarray(padded.reshape(rows, granule[0], columns, granule[1]).any(axis=(1, 3)).sum(axis=1))
 
 
 def csr_stored(weights: IntArray) -> int:
@@ -173,7 +182,18 @@ def csr_stored(weights: IntArray) -> int:
     >>> csr_stored(np.array([[0] * 300 + [1]]))
     2
     """
+    return int(csr_stored_of_rows(weights).sum())
+
+
+def csr_stored_of_rows(weights: IntArray) -> IntArray:
+    """(R,) weights that csr_delta8 stores of each row of a real matrix (R, C).
+
+    >>> csr_stored_of_rows(np.array([[0] * 300 + [1], [1] + [0] * 300]))
+    array([2, 1])
+    """
     rows, columns = np.nonzero(weights)
     previous = np.where(np.diff(rows, prepend=-1) != 0, -1, np.roll(columns, 1))
-    gaps = columns - previous
-    return int(columns.size + ((gaps - 1) // CSR_DELTA_LIMIT).sum())
+    fillers = (columns - previous - 1) // CSR_DELTA_LIMIT
+    counts = np.zeros(weights.shape[0], np.int64)
+    np.add.at(counts, rows, 1 + fillers)
+    return counts

@@ -1,0 +1,181 @@
+"""Sparse products on a Cortex-M: cycles and stored bits of patterns that are expected, regular or real.
+
+A kernel takes its blocks U at a time, so that a row's cycles depend on how many blocks it stores modulo U,
+and short rows take times of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuexplore.compression import encoding
+from npuexplore.compression.shapes import PlanShapes, csr_fillers
+from npuexplore.cost.cortex_m.patterns import (
+    Pattern,
+    expected_pattern,
+    remainder_waves,
+    short_row_chances,
+)
+from npuexplore.hardware.kernels.sparse import SparseKernel, sparse_kernels
+from npuexplore.units import IntArray
+from npuexplore.workload.counts import Counts, NetworkTables
+
+Floats = NDArray[np.float64]
+WEIGHT_BITS = 8
+"""Of what the kernels store; narrower weights are stored as these."""
+NEGLIGIBLE_CYCLES = 1e-3
+"""Cycles of a row that are not worth a chance of their own."""
+
+
+@dataclass(frozen=True)
+class SparseProduct:
+    """The matrices of P plans in one sparse kernel, all gates, at one position; every array is (P, M)."""
+
+    kernel: SparseKernel
+    cycles: Floats
+    """With zero-wait memory."""
+    stored_bits: Counts
+    executed_macs: Counts
+    """Weights of stored blocks, zeros among them too."""
+    usable: NDArray[np.bool_]
+    """Whether the kernel's index reaches all inputs."""
+
+    @property
+    def format(self) -> str:
+        """Name of the storage format."""
+        return self.kernel.format
+
+
+def sparse_products(
+    core: str, toolchain: str, tables: NetworkTables, shapes: PlanShapes
+) -> list[SparseProduct]:
+    """What P plans take in each sparse kernel of a counted core."""
+    patterns: dict[tuple[int, int], Pattern] = {}
+    chances: dict[tuple[tuple[int, int], int], _Chances] = {}
+    found = []
+    for kernel in sparse_kernels(core, toolchain):
+        key = kernel.block, kernel.blocks_per_pass
+        if kernel.block not in patterns:
+            patterns[kernel.block] = expected_pattern(tables, shapes, kernel.block)
+        if key not in chances:
+            chances[key] = _chances(patterns[kernel.block], kernel.blocks_per_pass)
+        found.append(_product(kernel, tables, shapes, patterns[kernel.block], chances[key]))
+    return found
+
+
+def _product(
+    kernel: SparseKernel, tables: NetworkTables, shapes: PlanShapes, pattern: Pattern, chances: _Chances
+) -> SparseProduct:
+    gates = tables.matrix_gates
+    rows = gates * pattern.rows
+    stored, fillers = _stored(kernel, tables, shapes, pattern)
+    row = expected_row_cycles(kernel, pattern, chances=chances)
+    return SparseProduct(
+        kernel=kernel,
+        cycles=np.asarray(gates * kernel.cycles_per_call + rows * row + fillers * kernel.cycles_per_block),
+        stored_bits=stored_bits(kernel, stored=stored, rows=rows),
+        executed_macs=stored * (kernel.block[0] * kernel.block[1]),
+        usable=np.asarray(
+            np.ones(stored.shape, np.bool_)
+            if kernel.columns_limit is None
+            else shapes.columns <= kernel.columns_limit
+        ),
+    )
+
+
+def _stored(
+    kernel: SparseKernel, tables: NetworkTables, shapes: PlanShapes, pattern: Pattern
+) -> tuple[Counts, Counts | int]:
+    """(P, M) blocks stored in all gates, and how many of them are there because a distance is too long."""
+    if kernel.block != (1, 1):
+        expected = tables.matrix_gates * pattern.rows * pattern.stored_per_row
+        return np.rint(expected).astype(np.int64), 0
+    fillers = csr_fillers(tables, shapes) if kernel.columns_limit is None else 0
+    return shapes.kept_elems + fillers, fillers
+
+
+def stored_bits(kernel: SparseKernel, *, stored: Counts | int, rows: Counts | int) -> Counts:
+    """Bits of blocks with their indices, and of the counts of all rows of blocks."""
+    each = WEIGHT_BITS * kernel.block[0] * kernel.block[1] + kernel.index_bits
+    return np.asarray(stored * each + rows * kernel.row_bits)
+
+
+def row_cycles(kernel: SparseKernel, stored: IntArray) -> Floats:
+    """Cycles of rows of blocks that store so many, any shape.
+
+    >>> kernel = sparse_kernels("m4", "gcc12.2-Ofast")[-1]
+    >>> row_cycles(kernel, np.array([4])) - row_cycles(kernel, np.array([3]))
+    array([125.01])
+    """
+    size = kernel.blocks_per_pass
+    long = kernel.remainder_cycles[stored % size] + kernel.cycles_per_pass * (stored // size)
+    few = kernel.few_cycles[np.minimum(stored, 2 * size - 1)]
+    return np.asarray(np.where(stored < 2 * size, few, long))
+
+
+def product_cycles_of(kernel: SparseKernel, stored: IntArray) -> float:
+    """Cycles of one product with zero-wait memory.
+
+    stored : (rows of blocks,) blocks that each stores.
+    """
+    return float(kernel.cycles_per_call + row_cycles(kernel, stored).sum())
+
+
+def stored_of(kernel: SparseKernel, weights: IntArray) -> IntArray:
+    """(rows of blocks,) blocks that each row of a real matrix (R, C) stores."""
+    if kernel.block != (1, 1):
+        return encoding.granules_of_rows(weights, granule=kernel.block)
+    if kernel.columns_limit is None:
+        return encoding.csr_stored_of_rows(weights)
+    return np.asarray(np.count_nonzero(weights, axis=1))
+
+
+@dataclass(frozen=True)
+class _Chances:
+    """What a row stores modulo U, and how often it stores little; shared by kernels of one block and U."""
+
+    waves: list[NDArray[np.complex128]]
+    few: list[tuple[Counts, Floats]]
+
+
+def _chances(pattern: Pattern, blocks_per_pass: int) -> _Chances:
+    return _Chances(
+        remainder_waves(pattern, blocks_per_pass), short_row_chances(pattern, 2 * blocks_per_pass - 1)
+    )
+
+
+def expected_row_cycles(kernel: SparseKernel, pattern: Pattern, *, chances: _Chances | None = None) -> Floats:
+    """(P, M) mean cycles of a row of blocks.
+
+    A row of n blocks takes slope * n + remainder[n % U], and something beyond that while n < 2 U. The mean
+    of what repeats with U is a sum over its Fourier terms, each of which has a closed form.
+    """
+    chances = chances or _chances(pattern, kernel.blocks_per_pass)
+    size, slope = kernel.blocks_per_pass, kernel.cycles_per_block
+    repeating = kernel.remainder_cycles - slope * np.arange(size)
+    terms = np.fft.fft(repeating) / size
+    mean = slope * pattern.stored_per_row + terms[0].real
+    for k, wave in enumerate(chances.waves, start=1):
+        mean = mean + (1.0 if 2 * k == size else 2.0) * (terms[k] * wave).real
+    mean = mean + _short_rows(kernel, repeating, chances)
+    if pattern.regular.any():
+        counts = np.rint(pattern.stored_per_row).astype(np.int64)
+        mean = np.where(pattern.regular, row_cycles(kernel, counts), mean)
+    return np.asarray(mean)
+
+
+def _short_rows(kernel: SparseKernel, repeating: Floats, chances: _Chances) -> Floats | float:
+    """(P, M) what short rows take beyond the form of long ones."""
+    size = kernel.blocks_per_pass
+    counts = np.arange(2 * size)
+    beyond = kernel.few_cycles - (kernel.cycles_per_block * counts + repeating[counts % size])
+    beyond = np.append(np.where(np.abs(beyond) < NEGLIGIBLE_CYCLES, 0.0, beyond), 0.0)
+    last = np.flatnonzero(beyond).max(initial=-1)
+    total: Floats | float = 0.0
+    for stored, chance in chances.few:
+        if stored.min(initial=0) <= last:
+            total = total + chance * beyond[np.minimum(stored, 2 * size)]
+    return total
