@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from npuexplore.errors import BadInput
-from npuexplore.pipeline.verify import vela_encoding, vela_fc, vela_lstm, vela_net
+from npuexplore.pipeline.verify import (
+    sparse_breakeven_best,
+    sparse_kernels,
+    vela_encoding,
+    vela_fc,
+    vela_lstm,
+    vela_net,
+)
 from npuexplore.pipeline.verify.replay import Replay, Values
 from npuexplore.pipeline.verify.statistics import quantity_document
 from npuexplore.pipeline.verify.tables import read_table, reference_column, typed_table
@@ -18,6 +25,8 @@ from npuexplore.pipeline.verify.tables import read_table, reference_column, type
 SCHEMA = "npuexplore.verify/1"
 
 REPLAYS: Mapping[str, Replay] = {
+    "sparse_breakeven_best": sparse_breakeven_best.REPLAY,
+    "sparse_kernels": sparse_kernels.REPLAY,
     "vela_encoding": vela_encoding.REPLAY,
     "vela_fc": vela_fc.REPLAY,
     "vela_lstm": vela_lstm.REPLAY,
