@@ -8,13 +8,14 @@ import numpy as np
 
 from npuexplore.compression import encoding
 from npuexplore.compression.plan import MATRIX_KEYS, LayerPlan
-from npuexplore.cost.cortex_m.layers import format_name
+from npuexplore.cost.cortex_m.sparse import stored_bits, stored_of
 from npuexplore.cost.ethos_u.tensors import stored_bytes
 from npuexplore.cost.micronpu.storage import PLACE_BITS, two_four_slots
 from npuexplore.cost.products import pair_name
 from npuexplore.errors import BadInput
-from npuexplore.hardware.cortex_m import CortexM, SparseKernel
+from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.ethos_u import EthosU
+from npuexplore.hardware.kernels.sparse import SparseKernel, sparse_kernels
 from npuexplore.hardware.micronpu import MicroNpu
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.units import IntArray, ceil_div
@@ -71,9 +72,10 @@ def _sizes(
     yield "dense", sum(int(ceil_div(matrix.size * bits, 8)) for matrix in matrices.values())
     if isinstance(engine, MicroNpu):
         yield from _micronpu_sizes(engine, matrices, pieces, bits)
-    if isinstance(engine, CortexM):
-        for kernel in engine.kernels.sparse:
-            yield format_name(kernel), sum(_kernel_size(kernel, piece) for piece in pieces)
+    if isinstance(engine, CortexM) and input_bytes == 1:
+        for kernel in sparse_kernels(engine.kernels_of, engine.toolchain):
+            if all(kernel.reaches(piece.shape[1]) for piece in pieces):
+                yield kernel.format, sum(_kernel_size(kernel, piece) for piece in pieces)
 
 
 def _micronpu_sizes(
@@ -130,15 +132,8 @@ def _is_two_four(weights: IntArray) -> bool:
 
 
 def _kernel_size(kernel: SparseKernel, weights: IntArray) -> int:
-    if kernel.block == (1, 1):
-        stored = encoding.csr_stored(weights)
-    else:
-        stored = encoding.nonzero_granules(weights, granule=kernel.block)
-    elems = kernel.block[0] * kernel.block[1]
-    rows = ceil_div(weights.shape[0], kernel.block[0])
-    return _bytes(
-        np.asarray(stored * (8 * elems + kernel.index_bits_per_block) + rows * kernel.pointer_bits_per_row)
-    )
+    stored = stored_of(kernel, weights)
+    return _bytes(stored_bits(kernel, stored=int(stored.sum()), rows=stored.size))
 
 
 def _gates(matrices: Mapping[str, IntArray]) -> int:

@@ -9,6 +9,7 @@ from pydantic import Field
 from npuexplore.hardware.cortex_m import WEIGHT_BITS as CORTEX_M_WEIGHT_BITS
 from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.ethos_u import WEIGHT_BITS, EthosU55, EthosU85
+from npuexplore.hardware.kernels.sparse import block_shapes
 from npuexplore.hardware.micronpu import MicroNpu
 
 Engine = Annotated[EthosU55 | EthosU85 | MicroNpu | CortexM, Field(discriminator="family")]
@@ -21,8 +22,7 @@ def block_granules(engine: Engine) -> list[tuple[int, int]]:
     its own has the tile of its MAC array.
     """
     if isinstance(engine, CortexM):
-        kernels = [kernel.block for kernel in engine.kernels.sparse if kernel.block != (1, 1)]
-        return list(dict.fromkeys(kernels))
+        return list(block_shapes())
     if isinstance(engine, MicroNpu):
         tile = (min(engine.outputs_per_cycle, 256), min(engine.inputs_per_cycle, 256))
         return [block for block in (engine.granule, tile) if block != (1, 1)][:1]

@@ -78,11 +78,7 @@ def _product(
         cycles=np.asarray(gates * kernel.cycles_per_call + rows * row + fillers * kernel.cycles_per_block),
         stored_bits=stored_bits(kernel, stored=stored, rows=rows),
         executed_macs=stored * (kernel.block[0] * kernel.block[1]),
-        usable=np.asarray(
-            np.ones(stored.shape, np.bool_)
-            if kernel.columns_limit is None
-            else shapes.columns <= kernel.columns_limit
-        ),
+        usable=np.asarray(kernel.reaches(shapes.columns)),
     )
 
 

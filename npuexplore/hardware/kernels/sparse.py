@@ -32,6 +32,7 @@ class SparseKernel:
     columns_limit: int | None
     """Inputs that the index reaches; None where a distance that is too long costs a stored zero."""
     cycles_per_call: float
+    """Of a product, beyond its rows."""
     few_cycles: Floats
     """(2 U,) of a row that stores 0, 1, ... blocks."""
     cycles_per_pass: float
@@ -42,6 +43,10 @@ class SparseKernel:
     def blocks_per_pass(self) -> int:
         """U."""
         return self.remainder_cycles.size
+
+    def reaches(self, columns: Any) -> Any:
+        """Whether the index reaches all of so many inputs; any shape."""
+        return columns <= (np.inf if self.columns_limit is None else self.columns_limit)
 
     @property
     def cycles_per_block(self) -> float:
