@@ -60,10 +60,19 @@ def product_kernel(core: str, toolchain: str, name: str) -> ProductKernel:
     """
     kernels = _document()["kernels"].get(core, {}).get(toolchain, {})
     if name not in kernels:
-        raise BadInput(
-            f"kernels/product.json: got {name} on {core} under {toolchain}; it has {', '.join(_listed())}"
-        )
+        listed = ", ".join(f"{kernel} on {part} under {tools}" for part, tools, kernel in product_kernels())
+        raise BadInput(f"kernels/product.json: got {name} on {core} under {toolchain}; it has {listed}")
     return product_kernel_of(kernels[name])
+
+
+def product_kernels() -> tuple[tuple[str, str, str], ...]:
+    """Core, toolchain and name of every kernel that there is a table of."""
+    return tuple(
+        (core, toolchain, name)
+        for core, toolchains in _document()["kernels"].items()
+        for toolchain, names in toolchains.items()
+        for name in names
+    )
 
 
 def product_kernel_of(entry: Mapping[str, Any]) -> ProductKernel:
@@ -92,12 +101,3 @@ def _phase(entry: Mapping[str, Any]) -> RowPhase:
 def _document() -> Any:
     path = shipped_folder("hw_profiles") / "kernels" / "product.json"
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _listed() -> list[str]:
-    return [
-        f"{name} on {core} under {toolchain}"
-        for core, toolchains in _document()["kernels"].items()
-        for toolchain, names in toolchains.items()
-        for name in names
-    ]
