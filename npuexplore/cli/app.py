@@ -34,6 +34,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "retrain": ("stages", "retrain"),
     "report": ("stages", "report"),
     "verify": ("verify", "verify"),
+    "calibrate": ("calibrate", "calibrate"),
     "evaluate": ("audio", "evaluate"),
     "enhance": ("audio", "enhance"),
 }
