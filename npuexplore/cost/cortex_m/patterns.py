@@ -68,7 +68,9 @@ def remainder_waves(pattern: Pattern, blocks_per_pass: int) -> list[NDArray[np.c
     waves = range(1, blocks_per_pass // 2 + 1)
     if not left.any():
         return [np.power(wave(k, pattern.together), groups) for k in waves]
-    return [np.power(wave(k, pattern.together), groups) * wave(k, left) for k in waves]
+    return [
+        np.power(wave(k, pattern.together), groups) * np.where(left > 0, wave(k, left), 1.0) for k in waves
+    ]
 
 
 def short_row_chances(pattern: Pattern, longest: int) -> list[tuple[Counts, Floats]]:
@@ -80,8 +82,8 @@ def short_row_chances(pattern: Pattern, longest: int) -> list[tuple[Counts, Floa
     for stored in range(1 + longest // int(pattern.together.min(initial=longest + 1))):
         blocks = stored * pattern.together
         if left.any():
-            found.append((blocks + left, chance * pattern.share))
-            found.append((blocks, chance * (1.0 - pattern.share)))
+            found.append((blocks + left, np.where(left > 0, chance * pattern.share, chance)))
+            found.append((blocks, np.where(left > 0, chance * (1.0 - pattern.share), 0.0)))
         else:
             found.append((blocks, chance))
         chance = chance * odds * np.maximum(groups - stored, 0) / (stored + 1)
@@ -112,7 +114,8 @@ def _share(tables: NetworkTables, shapes: PlanShapes, block: tuple[int, int]) ->
         + rows.cut * columns.cut * (1.0 - zeros ** (down.cut * across.cut))
     )
     share = stored / ((rows.whole + rows.cut) * (columns.whole + columns.cut))
-    return np.where(matrix_values(shapes.two_four, tables), whole, share)
+    as_a_whole = matrix_values(shapes.two_four, tables) | ~(rows.cut | columns.cut)
+    return np.where(as_a_whole, whole, share)
 
 
 @dataclass(frozen=True)

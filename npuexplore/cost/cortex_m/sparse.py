@@ -54,14 +54,14 @@ def sparse_products(
 ) -> list[SparseProduct]:
     """What P plans take in each sparse kernel of a counted core."""
     patterns: dict[tuple[int, int], Pattern] = {}
-    chances: dict[tuple[tuple[int, int], int], _Chances] = {}
+    chances: dict[tuple[tuple[int, int], int, int], _Chances] = {}
     found = []
     for kernel in sparse_kernels(core, toolchain):
-        key = kernel.block, kernel.blocks_per_pass
+        key = kernel.block, kernel.blocks_per_pass, _short_rows(kernel).size
         if kernel.block not in patterns:
             patterns[kernel.block] = expected_pattern(tables, shapes, kernel.block)
         if key not in chances:
-            chances[key] = _chances(patterns[kernel.block], kernel.blocks_per_pass)
+            chances[key] = _chances(kernel, patterns[kernel.block])
         found.append(_product(kernel, tables, shapes, patterns[kernel.block], chances[key]))
     return found
 
@@ -131,47 +131,47 @@ def stored_of(kernel: SparseKernel, weights: IntArray) -> IntArray:
 
 @dataclass(frozen=True)
 class _Chances:
-    """What a row stores modulo U, and how often it stores little; shared by kernels of one block and U."""
+    """What a row stores modulo U, and how often it stores little; kernels of one block and U share it."""
 
     waves: list[NDArray[np.complex128]]
     few: list[tuple[Counts, Floats]]
 
 
-def _chances(pattern: Pattern, blocks_per_pass: int) -> _Chances:
-    return _Chances(
-        remainder_waves(pattern, blocks_per_pass), short_row_chances(pattern, 2 * blocks_per_pass - 1)
-    )
+def _chances(kernel: SparseKernel, pattern: Pattern) -> _Chances:
+    few = short_row_chances(pattern, _short_rows(kernel).size - 1)
+    return _Chances(remainder_waves(pattern, kernel.blocks_per_pass), few)
 
 
 def expected_row_cycles(kernel: SparseKernel, pattern: Pattern, *, chances: _Chances | None = None) -> Floats:
     """(P, M) mean cycles of a row of blocks.
 
-    A row of n blocks takes slope * n + remainder[n % U], and something beyond that while n < 2 U. The mean
-    of what repeats with U is a sum over its Fourier terms, each of which has a closed form.
+    A row of n blocks takes slope * n + repeating[n % U], and something beyond that while n is small. The
+    mean of what repeats with U is a sum over its Fourier terms, each of which has a closed form.
     """
-    chances = chances or _chances(pattern, kernel.blocks_per_pass)
-    size, slope = kernel.blocks_per_pass, kernel.cycles_per_block
-    repeating = kernel.remainder_cycles - slope * np.arange(size)
-    terms = np.fft.fft(repeating) / size
-    mean = slope * pattern.stored_per_row + terms[0].real
+    chances = chances or _chances(kernel, pattern)
+    size = kernel.blocks_per_pass
+    terms = np.fft.fft(_repeating(kernel)) / size
+    mean = kernel.cycles_per_block * pattern.stored_per_row + terms[0].real
     for k, wave in enumerate(chances.waves, start=1):
         mean = mean + (1.0 if 2 * k == size else 2.0) * (terms[k] * wave).real
-    mean = mean + _short_rows(kernel, repeating, chances)
+    beyond = np.append(_short_rows(kernel), 0.0)
+    for stored, chance in chances.few:
+        mean = mean + chance * beyond[np.minimum(stored, beyond.size - 1)]
     if pattern.regular.any():
         counts = np.rint(pattern.stored_per_row).astype(np.int64)
         mean = np.where(pattern.regular, row_cycles(kernel, counts), mean)
     return np.asarray(mean)
 
 
-def _short_rows(kernel: SparseKernel, repeating: Floats, chances: _Chances) -> Floats | float:
-    """(P, M) what short rows take beyond the form of long ones."""
-    size = kernel.blocks_per_pass
-    counts = np.arange(2 * size)
-    beyond = kernel.few_cycles - (kernel.cycles_per_block * counts + repeating[counts % size])
-    beyond = np.append(np.where(np.abs(beyond) < NEGLIGIBLE_CYCLES, 0.0, beyond), 0.0)
-    last = np.flatnonzero(beyond).max(initial=-1)
-    total: Floats | float = 0.0
-    for stored, chance in chances.few:
-        if stored.min(initial=0) <= last:
-            total = total + chance * beyond[np.minimum(stored, 2 * size)]
-    return total
+def _repeating(kernel: SparseKernel) -> Floats:
+    """(U,) cycles of a long row beyond its blocks, by what they leave over."""
+    return kernel.remainder_cycles - kernel.cycles_per_block * np.arange(kernel.blocks_per_pass)
+
+
+def _short_rows(kernel: SparseKernel) -> Floats:
+    """Cycles of rows that store 0, 1, ... blocks beyond the form of long ones, as far as there are any."""
+    counts = np.arange(kernel.few_cycles.size)
+    long = kernel.cycles_per_block * counts + _repeating(kernel)[counts % kernel.blocks_per_pass]
+    beyond = kernel.few_cycles - long
+    worthwhile = np.flatnonzero(np.abs(beyond) >= NEGLIGIBLE_CYCLES)
+    return np.asarray(beyond[: 1 + worthwhile.max(initial=0)])
