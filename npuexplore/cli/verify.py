@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from npuexplore.cli.console import Json, note, print_json, print_table
+from npuexplore.cli.verify_rows import show_rows
 
 Folder = Annotated[Path, typer.Argument(help="Folder with reference files: vela_fc.csv, vela_lstm.csv, ...")]
 
@@ -29,6 +30,8 @@ def _show(document: dict[str, Any]) -> None:
         rows = [[name, *_cells(figures)] for name, figures in file["quantities"].items()]
         print_table(f"{stem}: {file['rows']:,} rows", columns, rows)
         _show_groups(stem, file)
+        if "rows_table" in file:
+            show_rows(stem, file["rows_table"])
     if document["skipped"]:
         note(f"Left out: {'; '.join(document['skipped'])}")
 

@@ -11,6 +11,9 @@ import pandas as pd
 
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.verify import (
+    cortexm_fc,
+    hot_loops,
+    published_cortexm,
     sparse_breakeven_best,
     sparse_kernels,
     vela_encoding,
@@ -25,6 +28,9 @@ from npuexplore.pipeline.verify.tables import read_table, reference_column, type
 SCHEMA = "npuexplore.verify/1"
 
 REPLAYS: Mapping[str, Replay] = {
+    "cortexm_fc": cortexm_fc.REPLAY,
+    "hot_loops": hot_loops.REPLAY,
+    "published_cortexm": published_cortexm.REPLAY,
     "sparse_breakeven_best": sparse_breakeven_best.REPLAY,
     "sparse_kernels": sparse_kernels.REPLAY,
     "vela_encoding": vela_encoding.REPLAY,
@@ -77,9 +83,12 @@ def replay_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     quantities = {
         name: _compared(replay, table, ours[name], reference)
         for name, reference in references.items()
-        if name in ours and not np.isnan(reference).all()
+        if name in ours and not (np.isnan(reference) | np.isnan(ours[name])).all()
     }
-    return {"rows": len(table), "quantities": quantities}, sentences
+    document: dict[str, Any] = {"rows": len(table), "quantities": quantities}
+    if replay.rows is not None:
+        document["rows_table"] = replay.rows(table, path)
+    return document, sentences
 
 
 def _present(replay: Replay, table: pd.DataFrame, path: Path) -> dict[str, str]:
@@ -105,8 +114,8 @@ def _blanks(replay: Replay, references: Mapping[str, Values], path: Path) -> lis
 
 
 def _compared(replay: Replay, table: pd.DataFrame, ours: Values, reference: Values) -> dict[str, Any]:
-    """Figures over the rows that have a reference."""
-    given = ~np.isnan(reference)
+    """Figures over the rows that have a reference and that the quantity covers."""
+    given = ~np.isnan(reference) & ~np.isnan(ours)
     return quantity_document(
         table[given], np.asarray(ours)[given], reference[given], groupings=replay.groupings
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[Any]
 Ours = Mapping[str, Values]
-"""Our figures, (n,) by reference column; a column that the file lacks is not compared."""
+"""Our figures, (n,) by quantity; NaN where a quantity does not cover a row, left out where it covers none."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,5 @@ class Replay:
     nothing, every reference must be a number."""
     labels: Callable[[pd.DataFrame], Mapping[str, Values]] | None = None
     """Further columns to group by, (n,) each, made from the typed table."""
+    rows: Callable[[pd.DataFrame, Path], list[dict[str, Any]]] | None = None
+    """What is printed of each row beside the figures; None where the figures say it all."""
