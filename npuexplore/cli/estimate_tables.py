@@ -35,6 +35,7 @@ def show_estimate(document: Document) -> None:
     rows = sensitivity_rows(document)
     if rows:
         print_table("what would change them", ["change", "cycles", "%", "ms"], rows)
+    note(front_end_line(document["front_end"]))
     for assumption in document["assumptions"]:
         note(f"Assumed: {assumption}")
 
@@ -89,6 +90,17 @@ def layer_rows(document: Document) -> list[list[str]]:
         ]
         for layer in document["layers"]
     ]
+
+
+def front_end_line(front_end: Document) -> str:
+    """What the front end's stages take, the dearest first.
+
+    >>> front_end_line({"core": "C28x", "stages": [{"name": "fft", "cpu_cycles": 9}]})
+    'Front end, cycles of its C28x: fft 9'
+    """
+    dearest = sorted(front_end["stages"], key=lambda stage: -stage["cpu_cycles"])
+    parts = ", ".join(f"{stage['name']} {_count(stage['cpu_cycles'])}" for stage in dearest)
+    return f"Front end, cycles of its {front_end['core']}: {parts}"
 
 
 def waterfall_rows(document: Document) -> tuple[list[str], list[list[str]]]:

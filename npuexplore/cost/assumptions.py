@@ -6,6 +6,7 @@ from npuexplore.compression.plan import PlanBatch
 from npuexplore.cost.calibration import calibration_sentences
 from npuexplore.cost.energy import unknown_energy_keys
 from npuexplore.cost.engine_sentences import engine_sentences
+from npuexplore.cost.front_end import front_end_sentence
 from npuexplore.cost.traffic import Route
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import network_tables
@@ -34,8 +35,7 @@ def assumption_sentences(
     """What an estimate of these plans assumes, most general first, assumed figures last."""
     return (
         _memory_sentence(memory_mode, route),
-        f"front end (FFT, bands, mask, overlap-add) in float32 on a {profile.front_end.core} at "
-        f"{profile.front_end.cycles_per_op:g} cycles per operation, before and after the network",
+        front_end_sentence(network, profile.front_end),
         *engine_sentences(profile.engine, route, network_tables(network)),
         *calibration_sentences(profile.calibration),
         EXPECTED_ZEROS,

@@ -7,6 +7,7 @@ from typing import Any
 
 from npuexplore.compression.plan import plan_at
 from npuexplore.cost.explain import explain
+from npuexplore.cost.front_end import front_end_document
 from npuexplore.cost.result import Estimate, Totals
 from npuexplore.cost.sensitivity import Which
 
@@ -34,6 +35,7 @@ def estimate_document(result: Estimate, index: int, *, which: Which = "all") -> 
             layer | {"waterfall": {name: cycles[0, column].item() for name, cycles in why.waterfall.items()}}
             for column, layer in enumerate(layers_document(result, index))
         ],
+        "front_end": front_end_document(result.network, result.profile.front_end),
         "sensitivities": [asdict(each) for each in why.sensitivities],
         "arena": [{"step": step, "live_bytes": live_bytes} for step, live_bytes in why.arena],
         "peak_step": why.peak_step,

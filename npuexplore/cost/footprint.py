@@ -74,7 +74,7 @@ def arena_over_time(
     own, always : (P, L) ; edges : (P, L + 1) the tensor into each layer and the mask, alive while either
     side runs
 
-    >>> idle = FrontEndCosts(0, 0, 0, 0, resident_bytes=8, spectrum_bytes=0, work_bytes=4)
+    >>> idle = FrontEndCosts(0, 0, 0, resident_bytes=8, spectrum_bytes=0, work_bytes=4, stages={})
     >>> nothing = Runtime(code_bytes=0, stack_bytes=0, lut_bytes=0, bias_bytes_per_output=0,
     ...     scale_bytes_per_matrix=0)
     >>> arena_over_time(own=np.array([[16]]), edges=np.array([[32, 48]]), always=np.array([[16]]),

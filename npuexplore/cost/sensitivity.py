@@ -90,7 +90,7 @@ ENGINE_KNOBS = (
             "engine.toolchains.*.cycles_per_step",
         ),
     ),
-    Knob("front-end cycles", rates=("front_end.cycles_per_op",)),
+    Knob("front-end cycles", rates=("front_end.memory_wait_ratio",)),
     Knob("speed of the fallback CPU", costs=("fallback_cpu.cycles_per_*",)),
 )
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from npuexplore.documents.model import Model, Name, Provenance
 from npuexplore.hardware.calibration import Calibration, refuse_stale
 from npuexplore.hardware.engines import Engine
+from npuexplore.hardware.kernels.dsp import CORE_NAMES, Arithmetic, arithmetics, default_arithmetic
 
 Bytes = Annotated[int, Field(ge=0, le=2**40)]
 Rate = Annotated[float, Field(ge=0.001, le=1e6)]
@@ -62,14 +63,46 @@ MEMORY_ROLES = ("weights", "activations", "storage", "network_io", "staging")
 
 
 class FrontEndCpu(Model):
-    """The processor that does windowing, FFT, bands, mask and overlap-add, in float32."""
+    """The processor that does windowing, FFT, bands, mask and overlap-add."""
 
-    core: str
-    cycles_per_op: Rate
-    """CPU cycles per real floating-point operation."""
+    core: Annotated[str, Field(min_length=1)]
+    """Cortex-M0+, M3, M4, M7, M33, M55 or M85 has kernels of its own; any other needs `cycles_per_op`."""
+    arithmetic: Arithmetic | None = None
+    """float32, q31 or q15; null for what one would use on the core: q31 where it has no FPU."""
+    cycles_per_op: Rate | None = None
+    """CPU cycles per real floating-point operation; null for the kernels of the core."""
+    memory_wait_ratio: Rate = 1.0
+    """Cycles on this part / cycles with the memories that the kernels were timed with."""
     engine_cycles_per_cpu_cycle: Rate = 1.0
     """Engine clock divided by CPU clock."""
     pj_per_cycle: Picojoules | None = None
+
+    @property
+    def kernel_core(self) -> str | None:
+        """The core as the kernel tables call it; None where they do not know it."""
+        return CORE_NAMES.get(self.core)
+
+    @property
+    def works_in(self) -> Arithmetic:
+        """What it computes in."""
+        return self.arithmetic or default_arithmetic(self.kernel_core or "")
+
+    @model_validator(mode="after")
+    def cycles_are_known(self) -> FrontEndCpu:
+        """Kernels in the arithmetic of a known core, or a figure."""
+        if self.cycles_per_op is not None:
+            return self
+        if self.kernel_core is None:
+            raise ValueError(
+                f"core: got {self.core!r}; allowed: {', '.join(CORE_NAMES)}, or any other with cycles_per_op"
+            )
+        allowed = arithmetics(self.kernel_core)
+        if self.works_in not in allowed:
+            raise ValueError(
+                f"arithmetic: got {self.arithmetic!r}; a {self.core} has kernels in {', '.join(allowed)}; "
+                "name one of those or give cycles_per_op"
+            )
+        return self
 
 
 class FallbackCpu(Model):
