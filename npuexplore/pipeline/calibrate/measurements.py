@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from npuexplore.compression.plan import CompressionPlan, LayerPlan, uniform_plan
 from npuexplore.documents.shipped import shipped_names
 from npuexplore.errors import BadInput
+from npuexplore.pipeline.calibrate.cells import number, positive, shown, whole
 from npuexplore.pipeline.calibrate.columns import MS_OF, TIMES
 from npuexplore.pipeline.calibrate.shapes import (
     KINDS,
@@ -29,7 +29,6 @@ from npuexplore.workload.network import Activation, Network, weight_elems
 ACTIVATIONS = get_args(Activation)
 SAME_TIME_FRAC = 0.02
 """Cycles and a time of one row that are this close are the same."""
-LARGEST_FIGURE = 1e15
 STRUCTURES = ("dense", "weight", "block", "unit", "two_four")
 SPARSE = ("weight", "block", "two_four")
 
@@ -129,7 +128,7 @@ def _measurement(row: Row, unit: str, *, clock_hz: float) -> Measurement:
 def _cycles(row: Row, unit: str, clock_hz: float) -> float:
     """Cycles of a row; what other units say must agree."""
     figures = {
-        name: _positive(row, name) * (1.0 if name == "cycles" else MS_OF[name] * clock_hz / 1e3)
+        name: positive(row, name) * (1.0 if name == "cycles" else MS_OF[name] * clock_hz / 1e3)
         for name in TIMES
         if row.get(name) is not None
     }
@@ -147,7 +146,7 @@ def _cycles(row: Row, unit: str, clock_hz: float) -> float:
 def _clock(row: Row, default_hz: float) -> float:
     for meaning, hz in (("clock_hz", 1.0), ("clock_mhz", 1e6)):
         if row.get(meaning) is not None:
-            value = _positive(row, meaning) * hz
+            value = positive(row, meaning) * hz
             if not 1e5 <= value <= 1e10:
                 row.refuse(meaning, f"got {row.get(meaning)}; a clock of {value / 1e6:g} MHz is no core's")
             return value
@@ -162,7 +161,7 @@ def _case(row: Row) -> tuple[str, Case]:
         network, what = _layer(row, kind)
     _check_macs(row, network)
     choice = _choice(row, widths)
-    steps = _whole(row, "steps", 1_000_000) if row.get("steps") is not None else 1
+    steps = whole(row, "steps", 1_000_000) if row.get("steps") is not None else 1
     if steps < 1:
         row.refuse("steps", f"got {row.get('steps')}; give the frames or time steps, 1 or more")
     return (
@@ -181,7 +180,7 @@ def _kind(row: Row) -> tuple[str, dict[str, int]]:
     match = re.fullmatch(r"([a-z_ -]+?)(_s4|_s8|_s16)?", text.strip().lower())
     name = re.sub(r"[ -]+", "_", match[1]) if match else ""
     if name not in KINDS:
-        row.refuse("kind", f"got {_shown(text)}; allowed: fc (or dense), lstm, gru, network")
+        row.refuse("kind", f"got {shown(text)}; allowed: fc (or dense), lstm, gru, network")
     return KINDS[name], dict(WIDTHS[match[2] or ""]) if match else {}
 
 
@@ -202,22 +201,24 @@ def _network(row: Row) -> tuple[str, Network]:
     if shape is None:
         row.refuse(
             "network",
-            f"got {_shown(text)}; give a shipped network ({', '.join(shipped_names('networks'))}), a YAML "
+            f"got {shown(text)}; give a shipped network ({', '.join(shipped_names('networks'))}), a YAML "
             "file, or a shape such as 640-128x4-8-128x4-640, or select other rows with --where",
         )
     return f"network {shape.bands}-...-{shape.layers[-1].output_features}", shape  # type: ignore[union-attr]
 
 
 def _layer(row: Row, kind: str) -> tuple[Network, str]:
-    inputs, outputs = (_whole(row, name, LARGEST_FEATURES) for name in ("inputs", "outputs"))
+    inputs, outputs = (whole(row, name, LARGEST_FEATURES) for name in ("inputs", "outputs"))
     for name, value in (("inputs", inputs), ("outputs", outputs)):
         if value < 1:
             row.refuse(name, f"got {value}; give 1 to {LARGEST_FEATURES}")
     activation = (row.get("activation") or "none").lower()
     if activation not in ACTIVATIONS:
-        row.refuse("activation", f"got {_shown(activation)}; allowed: {', '.join(ACTIVATIONS)}")
+        row.refuse("activation", f"got {shown(activation)}; allowed: {', '.join(ACTIVATIONS)}")
     if kind != "dense" and activation != "none":
-        row.refuse("activation", f"got {_shown(activation)}; an {kind} has its own, leave it empty")
+        row.refuse("activation", f"got {shown(activation)}; an {kind} has its own, leave it empty")
+    if (row.get("structure") or "").lower() == "unit":
+        row.refuse("structure", "a layer that has lost units is a smaller one; write its sizes, and dense")
     network = layer_network(kind, inputs=inputs, outputs=outputs, activation=activation)
     return network, f"{'fc' if kind == 'dense' else kind} {inputs}->{outputs}"
 
@@ -228,7 +229,7 @@ def _choice(row: Row, widths: dict[str, int]) -> LayerPlan:
     given = (row.get("structure") or "").lower().replace(":", "_").replace("2_4", "two_four")
     structure = given or ("block" if block else "weight" if sparsity else "dense")
     if structure not in STRUCTURES:
-        row.refuse("structure", f"got {_shown(row.get('structure') or '')}; allowed: {', '.join(STRUCTURES)}")
+        row.refuse("structure", f"got {shown(row.get('structure') or '')}; allowed: {', '.join(STRUCTURES)}")
     if structure in ("weight", "block", "unit") and sparsity is None:
         row.refuse("structure", f"{structure}, but how sparse? add a column sparsity with the share of zeros")
     choice: dict[str, Any] = {
@@ -239,7 +240,7 @@ def _choice(row: Row, widths: dict[str, int]) -> LayerPlan:
     }
     for name in ("weight_bits", "activation_bits"):
         if row.get(name) is not None:
-            choice[name] = _whole(row, name, 16)
+            choice[name] = whole(row, name, 16)
     try:
         return LayerPlan.model_validate(choice)
     except ValidationError as error:
@@ -252,7 +253,7 @@ def _choice(row: Row, widths: dict[str, int]) -> LayerPlan:
 def _sparsity(row: Row) -> float | None:
     for meaning, scale in (("sparsity_frac", 1.0), ("sparsity_pct", 0.01)):
         if row.get(meaning) is not None:
-            value = _number(row, meaning) * scale
+            value = number(row, meaning) * scale
             if not 0 <= value < 1:
                 row.refuse(
                     meaning,
@@ -269,7 +270,7 @@ def _block(row: Row) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"([1-9][0-9]{0,2})\s*[xX]\s*([1-9][0-9]{0,2})", text)
     if match is None:
-        row.refuse("block", f"got {_shown(text)}; write outputs x inputs, as 1x16 or 4x4")
+        row.refuse("block", f"got {shown(text)}; write outputs x inputs, as 1x16 or 4x4")
     return int(match[1]), int(match[2])
 
 
@@ -277,38 +278,9 @@ def _check_macs(row: Row, network: Network) -> None:
     """A shape that was read wrongly shows in its MACs."""
     if row.get("macs") is None:
         return
-    stated, ours = _number(row, "macs"), weight_elems(network)
+    stated, ours = number(row, "macs"), weight_elems(network)
     if abs(stated - ours) > 0.01 * ours and row.get("steps") is None:
         row.refuse("macs", f"got {stated:,.0f}, but the shape makes {ours:,}; correct one of the two")
-
-
-def _number(row: Row, meaning: str) -> float:
-    text = row.get(meaning)
-    if text is None:
-        row.refuse(meaning, "empty; give a number")
-    try:
-        value = float(text) if re.fullmatch(r"[-+0-9.eE]+", text) else math.nan
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= LARGEST_FIGURE:
-        hint = "the unit stands in the header" if re.search(r"[0-9]\s*[a-zA-Zµμ]", text) else ""
-        hint = "with a point and without separators" if "," in text or " " in text.strip() else hint
-        row.refuse(meaning, f"got {_shown(text)}; give one plain number{f', {hint}' if hint else ''}")
-    return value
-
-
-def _positive(row: Row, meaning: str) -> float:
-    value = _number(row, meaning)
-    if value <= 0:
-        row.refuse(meaning, f"got {row.get(meaning)}; give a number above 0")
-    return value
-
-
-def _whole(row: Row, meaning: str, most: int) -> int:
-    value = _number(row, meaning)
-    if value != int(value) or not 0 <= value <= most:
-        row.refuse(meaning, f"got {row.get(meaning)}; give a whole number up to {most:,}")
-    return int(value)
 
 
 def _remark(choice: LayerPlan, steps: int) -> str:
@@ -321,8 +293,3 @@ def _remark(choice: LayerPlan, steps: int) -> str:
     if steps > 1:
         words.append(f"{steps} steps")
     return f" ({', '.join(words)})" if words else ""
-
-
-def _shown(text: str) -> str:
-    plain = "".join(c if c.isprintable() else "?" for c in text)
-    return repr(plain if len(plain) <= 60 else f"{plain[:57]}...")

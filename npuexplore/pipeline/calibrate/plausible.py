@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.pipeline.calibrate.columns import MS_OF
 from npuexplore.pipeline.calibrate.measurements import Measurement
@@ -45,10 +44,11 @@ def refuse_implausible(bench: Bench, measurements: Sequence[Measurement], estima
             if fitting
             else "check its unit, clock, shape and steps"
         )
-        raise BadInput(
-            f"{each.row.path}:{each.row.line}: {each.row.headers[each.unit]}: got {each.row.get(each.unit)}, "
-            f"{times} the {_in_unit(cycles, each.unit, each.clock_hz):,.4g} {each.unit} estimated for "
-            f"{each.what}; {hint}"
+        expected = _in_unit(cycles, each.unit, each.clock_hz)
+        shown = f"{expected:,.0f}" if each.unit == "cycles" else f"{expected:.4g}"
+        each.row.refuse(
+            each.unit,
+            f"got {each.row.get(each.unit)}, {times} the {shown} {each.unit} estimated for {each.what}; {hint}",
         )
 
 
