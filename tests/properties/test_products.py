@@ -128,3 +128,15 @@ def test_a_16_bit_product_takes_inputs_beyond_512_one_by_one(core: str) -> None:
     )
 
     assert beyond - full > 1.5 * (full - short)
+
+
+@given(st.sampled_from(KERNELS), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1))
+def test_many_products_take_to_the_bit_what_each_takes_alone(
+    names: tuple[str, str, str], shapes: list[tuple[int, int]]
+) -> None:
+    kernel, (inputs, outputs) = product_kernel(*names), np.array(shapes).T
+
+    many = product_cycles(kernel, inputs=np.tile(inputs, 64), outputs=np.tile(outputs, 64))
+
+    alone = [float(product_cycles(kernel, inputs=inputs[i], outputs=outputs[i])) for i in range(len(shapes))]
+    assert many.tolist() == alone * 64

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,24 +33,9 @@ def product_cycles(kernel: ProductKernel, *, inputs: Counts, outputs: Counts) ->
 def product_parts(kernel: ProductKernel, *, inputs: Counts, outputs: Counts) -> tuple[Cycles, Cycles]:
     """The same in two parts: loops over inputs, and everything else (rows, and the call itself)."""
     inputs, outputs = np.asarray(inputs), np.asarray(outputs)
-    passes = [row_passes(phase, outputs) for phase in kernel.phases]
-    loops = reduce(
-        add,
-        (
-            count * input_cycles(phase, inputs, fast_inputs=kernel.fast_inputs)
-            for phase, count in zip(kernel.phases, passes, strict=True)
-        ),
-    )
-    rest = reduce(
-        add,
-        (
-            count * phase.per_pass + (count > 0) * phase.once
-            for phase, count in zip(kernel.phases, passes, strict=True)
-        ),
-        kernel.per_call,
-    )
-    some = (inputs > 0) & (outputs > 0)
-    return np.asarray(np.where(some, loops, 0.0)), np.asarray(np.where(some, rest, 0.0))
+    loops = reduce(add, (_loop_cycles(kernel, phase, inputs, outputs) for phase in kernel.phases))
+    rest = np.where(inputs > 0, _by_size(partial(_row_cycles, kernel), outputs), 0.0)
+    return np.asarray(loops), np.asarray(rest)
 
 
 def row_passes(phase: RowPhase, outputs: Counts) -> Counts:
@@ -58,12 +45,32 @@ def row_passes(phase: RowPhase, outputs: Counts) -> Counts:
 
 
 def input_cycles(phase: RowPhase, inputs: Counts, *, fast_inputs: int = 0) -> Cycles:
-    """Cycles of the loops over inputs in one pass."""
+    """Cycles of the loops over inputs in one pass; none without inputs."""
     fast = np.minimum(inputs, fast_inputs) if fast_inputs else inputs
     step = phase.tail.size
-    cycles = phase.per_step * (fast >> step.bit_length() - 1) + phase.tail[fast & step - 1]
-    if phase.short.size:
-        cycles += np.append(phase.short, 0.0)[np.minimum(inputs, phase.short.size)]
-    if fast_inputs:
-        cycles += phase.per_late_input * (inputs - fast)
-    return np.asarray(cycles)
+    cycles = phase.per_step * (fast // step) + phase.tail[fast % step]
+    cycles += np.append(phase.short, 0.0)[np.minimum(inputs, phase.short.size)]
+    cycles += phase.per_late_input * (inputs - fast)
+    return np.where(inputs > 0, cycles, 0.0)
+
+
+def _loop_cycles(kernel: ProductKernel, phase: RowPhase, inputs: Counts, outputs: Counts) -> Cycles:
+    """Cycles of the loops over inputs in all passes of a phase."""
+    per_pass = partial(input_cycles, phase, fast_inputs=kernel.fast_inputs)
+    return np.asarray(_by_size(partial(row_passes, phase), outputs) * _by_size(per_pass, inputs))
+
+
+def _row_cycles(kernel: ProductKernel, outputs: Counts) -> Cycles:
+    """Cycles of rows, whatever their inputs, and of the call; none without rows."""
+    cycles = np.full(outputs.shape, kernel.per_call)
+    for phase in kernel.phases:
+        passes = row_passes(phase, outputs)
+        cycles += passes * phase.per_pass + (passes > 0) * phase.once
+    return np.where(outputs > 0, cycles, 0.0)
+
+
+def _by_size(figure: Callable[[Counts], NDArray[Any]], sizes: Counts) -> NDArray[Any]:
+    """A figure of every size, looked up where there are more of them than different ones can be."""
+    sizes = np.asarray(sizes)
+    most = int(sizes.max(initial=0)) + 1
+    return figure(np.arange(most))[sizes] if sizes.size > most else figure(sizes)
