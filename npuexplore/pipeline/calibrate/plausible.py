@@ -48,7 +48,8 @@ def refuse_implausible(bench: Bench, measurements: Sequence[Measurement], estima
         shown = f"{expected:,.0f}" if each.unit == "cycles" else f"{expected:.4g}"
         each.row.refuse(
             each.unit,
-            f"got {each.row.get(each.unit)}, {times} the {shown} {each.unit} estimated for {each.what}; {hint}",
+            f"got {each.row.get(each.unit)}, {times} the {shown} {each.unit} estimated for {each.what}; "
+            f"{hint}",
         )
 
 
