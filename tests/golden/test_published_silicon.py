@@ -114,3 +114,19 @@ def test_the_pruned_network_is_as_small_as_the_paper_says():
     assert smaller == pytest.approx(11.9, rel=0.01)
     assert fewer == pytest.approx(12.52 / 4.26, rel=0.02)
     assert operations(pruned) == 2 * 326_176 + 13 * 280 + 128
+
+
+def test_rows_that_nothing_is_known_of_are_left_out_with_a_reason(tmp_path):
+    def name_what_nobody_knows(row):
+        if "Tiny" in row["workload"] and "AD" not in row["workload"]:
+            row["device"] = "some board"
+        elif row["core"] == "Cortex-M7":
+            row["core"] = "Cortex-M99"
+        elif row["core"] == "Cortex-M33":
+            row["clock_mhz"] = "0"
+
+    file, skipped = replayed(changed(tmp_path, name_what_nobody_knows))
+
+    assert {row["core"] for row in file["rows_table"]} == {"Cortex-M4", "Cortex-M85"}
+    for reason in ("no profile of the board", "no kernels are known for Cortex-M99", "without a clock"):
+        assert any(reason in sentence for sentence in skipped), reason

@@ -20,6 +20,7 @@ from npuexplore.pipeline.verify.published_tinylstms import is_tinylstms, latenci
 from npuexplore.pipeline.verify.replay import Ours, Replay
 from npuexplore.pipeline.verify.silicon_factors import memory_factor
 from npuexplore.pipeline.verify.silicon_rows import (
+    BOARDS,
     SiliconRow,
     board_of,
     fc_widths,
@@ -98,7 +99,8 @@ def _missing(row: pd.Series) -> str:
     if float(row["clock_mhz"]) <= 0:
         return "not replayable without a clock"
     if is_tinylstms(row["workload"]):
-        return ""
+        known = board_of(row["device"]) in BOARDS.values()
+        return "" if known else "not replayable, as there is no profile of the board"
     widths = fc_widths(row["workload"])
     if min(widths, default=0) < 1:
         return "not replayable, as the shape of the network is not stated"
