@@ -52,6 +52,16 @@ def pair_name(first: str, second: str) -> str:
     return first if first == second else f"{first} + {second}"
 
 
+def formats_of_matrices(name: str, count: int) -> list[str]:
+    """Formats of the `count` matrices of a layer, from that of the layer.
+
+    >>> formats_of_matrices("dense + block_index", 2), formats_of_matrices("dense", 2)
+    (['dense', 'block_index'], ['dense', 'dense'])
+    """
+    first, _, other = name.partition(" + ")
+    return [first, *[other or first] * (count - 1)]
+
+
 def codes_of_matrices(
     weight_format: NDArray[np.int8], formats: int, tables: NetworkTables
 ) -> NDArray[np.int8]:

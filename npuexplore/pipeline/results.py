@@ -16,6 +16,8 @@ from npuexplore.compression.quantize import integer_weights
 from npuexplore.compression.sparsity import layer_masks, shrink
 from npuexplore.cost.document import fits_document, layers_document, totals_document
 from npuexplore.cost.estimate import estimate
+from npuexplore.cost.part import part_of
+from npuexplore.cost.real_cycles import cycles_of_real_weights
 from npuexplore.cost.stored import stored_weight_bytes
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
 from npuexplore.pipeline.objectives import constraints_of
@@ -214,6 +216,11 @@ def _layers(
     masks = layer_masks(trained.params, plan, problem.network)
     small = shrink(trained.params, masks, problem.network)
     integers = integer_weights(small, plan, problem.network)
+    matrices_of = {
+        name: {matrix: values for matrix, (values, _) in entry.items()} for name, entry in integers.items()
+    }
+    part = part_of(problem.profile, problem.network, memory_mode=problem.study.memory_mode)
+    real_cycles = cycles_of_real_weights(part, plan, matrices_of, costs)
     full = {
         layer.name: sum(w.size for name, w in trained.params[layer.name].items() if name.startswith("w"))
         for layer in problem.network.layers
@@ -223,7 +230,7 @@ def _layers(
         row = {key: cost[key] for key in ("name", "kind", "cycles", "bound_by")}
         if cost["name"] in integers:
             choice = plan.of(cost["name"])
-            matrices = {name: values for name, (values, _) in integers[cost["name"]].items()}
+            matrices = matrices_of[cost["name"]]
             kept = sum(int(np.count_nonzero(matrix)) for matrix in matrices.values())
             row |= choice.model_dump(mode="json")
             row |= {
@@ -234,6 +241,8 @@ def _layers(
                     problem.profile, choice, matrices, weight_format=cost["weight_format"]
                 ),
             }
+        if cost["name"] in real_cycles:
+            row["cycles_of_real_weights"] = real_cycles[cost["name"]]
         rows.append(row)
     return rows
 

@@ -11,6 +11,8 @@ from npuexplore.report.verdict import keeps_quality, structure_rows
 from npuexplore.report.words import Record, fits_all, layer_words, limits_of, loss_db, plan_words
 
 DASH = "–"
+REAL_CYCLES = "cycles_of_real_weights"
+"""Key of a layer whose cycles depend on which of its weights are zero."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def layers_table(name: str, record: Record) -> Table:
         (*row[:7], numbers.percent(layer["cycles"] / totals["cycles"]), row[8])
         for row, layer in zip(rows[:-1], layers, strict=True)
     ] + rows[-1:]
-    return Table(
+    table = Table(
         f"{name}, layer by layer",
         (
             "layer",
@@ -151,6 +153,20 @@ def layers_table(name: str, record: Record) -> Table:
         tuple(rows),
         frozenset(range(2, 8)),
     )
+    if not any(REAL_CYCLES in layer for layer in layers):
+        return table
+    return _with_real_cycles(table, layers, predicted=totals["cycles"])
+
+
+def _with_real_cycles(table: Table, layers: Sequence[Record], *, predicted: int) -> Table:
+    """The same with what real weights take, where that depends on which of them are zero."""
+    at = table.columns.index("cycles")
+    real = [layer.get(REAL_CYCLES, layer["cycles"]) for layer in layers]
+    more = sum(cycles - layer["cycles"] for cycles, layer in zip(real, layers, strict=True))
+    cells = [numbers.count(cycles) for cycles in (*real, predicted + more)]
+    columns = (*table.columns[:at], "cycles, predicted", "cycles, real", *table.columns[at + 1 :])
+    rows = tuple((*row[: at + 1], cell, *row[at + 1 :]) for row, cell in zip(table.rows, cells, strict=True))
+    return Table(table.caption, columns, rows, frozenset(range(2, 9)))
 
 
 def _layer_row(layer: Record, choice: Record | None) -> tuple[Content, ...]:

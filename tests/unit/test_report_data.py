@@ -237,6 +237,19 @@ def test_every_row_of_every_table_has_a_cell_for_every_column(results):
         assert {len(row) for row in table.rows} == {len(table.columns)}
 
 
+def test_cycles_of_real_weights_stand_beside_those_expected(results):
+    pick = copy.deepcopy(results["picks"][0])
+    layer = pick["layers"][1]
+    layer["cycles_of_real_weights"] = layer["cycles"] + 1_000
+
+    table = tables.layers_table("knee", pick)
+    predicted, real = (table.columns.index(f"cycles, {which}") for which in ("predicted", "real"))
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert table.rows[0][predicted] == table.rows[0][real]
+    assert table.rows[1][predicted] != table.rows[1][real]
+    assert table.rows[-1][predicted] != table.rows[-1][real]
+
+
 def test_shares_of_layers_add_up(results):
     table = tables.layers_table("knee", results["picks"][0])
     shares = [float(row[table.columns.index("share")].split()[0]) for row in table.rows[:-1]]
