@@ -40,7 +40,12 @@ STUDY = {
         "screened_plans": 0,
         "objectives": ["latency_ms", "flash_bytes", "quality_loss_db"],
     },
-    "limits": {"quality_loss_db": 30.0},
+    "limits": {
+        "quality_loss_db": 30.0,
+        "reserved_flash_bytes": 100_000,
+        "reserved_sram_bytes": 20_000,
+        "deadline_share_frac": 0.5,
+    },
     "picks": {"count": 4},
     "retrain": {"steps": 8, "batch": 2, "checkpoint_steps": 4},
     "evaluation": {"mixtures": 2, "seconds": 1.0, "calibration_mixtures": 2},

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from npuexplore.compression.plan import CompressionPlan, PlanBatch
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.part import part_of
+from npuexplore.cost.result import Estimate
 from npuexplore.errors import LimitsNotMet
 from npuexplore.pipeline.problem import Problem
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation, violations_of
@@ -35,6 +36,32 @@ def constraints_of(problem: Problem, *, with_quality: bool) -> tuple[Constraint,
     if with_quality:
         found.append(Constraint("quality_loss_db", limits.quality_loss_db))
     return tuple(found)
+
+
+def fits_of(problem: Problem, costs: Estimate, index: int) -> dict[str, bool]:
+    """Which limits of the study one plan keeps; a memory for weights only counts as SRAM."""
+    limits = {limit.name: limit.limit for limit in constraints_of(problem, with_quality=False)}
+    return {
+        "flash": bool(costs.flash_bytes[index] <= limits["flash_bytes"]),
+        "sram": bool(costs.sram_bytes[index] <= limits["sram_bytes"] and costs.fits_weights[index]),
+        "deadline": bool(costs.latency_ms[index] <= limits["latency_ms"]),
+    }
+
+
+def reserved_sentences(problem: Problem) -> list[str]:
+    """What the study keeps for something else on the part, if anything."""
+    limits = problem.study.limits
+    kept = [
+        f"{reserved_bytes:,} bytes of {what}"
+        for what, reserved_bytes in (
+            ("flash", limits.reserved_flash_bytes),
+            ("SRAM", limits.reserved_sram_bytes),
+        )
+        if reserved_bytes
+    ]
+    if limits.deadline_share_frac < 1.0:
+        kept.append(f"{1.0 - limits.deadline_share_frac:.4g} of the deadline")
+    return [f"kept for what else runs on the part: {', '.join(kept)}"] if kept else []
 
 
 def _weight_memory(problem: Problem) -> Iterator[Constraint]:

@@ -14,13 +14,13 @@ import npuexplore
 from npuexplore.compression.plan import CompressionPlan, plan_at
 from npuexplore.compression.quantize import integer_weights
 from npuexplore.compression.sparsity import layer_masks, shrink
-from npuexplore.cost.document import fits_document, layers_document, totals_document
+from npuexplore.cost.document import layers_document, totals_document
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.part import part_of
 from npuexplore.cost.real_cycles import cycles_of_real_weights
 from npuexplore.cost.stored import stored_weight_bytes
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
-from npuexplore.pipeline.objectives import constraints_of
+from npuexplore.pipeline.objectives import constraints_of, fits_of, reserved_sentences
 from npuexplore.pipeline.problem import Problem
 from npuexplore.pipeline.quality import SensitivityModel, fitted_recovery_frac
 from npuexplore.pipeline.run_directory import RunDirectory
@@ -124,7 +124,7 @@ def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
     result = estimate(problem.profile, problem.network, plan, memory_mode=problem.study.memory_mode)
     return {
         "estimates": totals_document(result, 0),
-        "fits": fits_document(result, 0),
+        "fits": fits_of(problem, result, 0),
         "layers": layers_document(result, 0),
     }
 
@@ -136,6 +136,7 @@ def _assumptions(problem: Problem) -> list[str]:
     )
     return [
         *costs.assumptions,
+        *reserved_sentences(problem),
         "predicted loss: one-shot losses of the layers, measured on calibration mixtures and summed, times "
         f"{problem.study.picks.recovery_frac:g}, the share expected to stay after retraining",
     ]

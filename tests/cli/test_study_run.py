@@ -50,6 +50,21 @@ def test_a_finished_run_holds_results_report_and_networks_and_nothing_half_done(
     }  # fmt: skip
 
 
+def test_a_study_leaves_alone_what_it_reserves(finished, results):
+    memories, mode = results["profile"]["memories"], results["profile"]["memory_modes"]["weights_in_flash"]
+    limits = {
+        "flash_bytes": memories[mode["storage"]]["capacity_bytes"] - 100_000,
+        "sram_bytes": memories[mode["activations"]]["capacity_bytes"] - 20_000,
+        "latency_ms": 16.0 / 2,
+    }
+    assert {name: results["limits"][name] for name in limits} == limits
+    for point in results["front"]:
+        assert all(point["estimates"][name] <= limit for name, limit in limits.items())
+    sentence = "kept for what else runs on the part: 100,000 bytes of flash, 20,000 bytes of SRAM, 0.5 of the"
+    assert any(assumption.startswith(sentence) for assumption in results["assumptions"])
+    assert sentence in (finished / "report.html").read_text()
+
+
 def test_results_have_the_documented_keys(results):
     assert results["schema"] == "npuexplore.results/1"
     assert set(results) >= {
