@@ -1,0 +1,106 @@
+"""What a step of CMSIS-NN's LSTM takes, and of a GRU composed of its parts.
+
+A step is two matrix-vector products per gate, table look-ups, element-wise passes and clears of buffers.
+Coefficients lie in `hw_profiles/kernels/recurrent.json`, with their source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from npuexplore.documents.shipped import shipped_folder
+from npuexplore.errors import BadInput
+from npuexplore.hardware.kernels.product import ProductKernel, product_kernel_of
+
+VECTOR_UNITS = 4
+"""Units that an element-wise pass takes at a time on a core with Helium; the last vector is masked."""
+CLEARED_UNITS = 8
+"""Units that a clear of 16-bit gates takes at a time; what is left goes in pairs."""
+
+
+@dataclass(frozen=True)
+class StepRest:
+    """Cycles of one step beside its products and table look-ups; a sum over what its loops run over."""
+
+    per_step: float
+    per_unit: float
+    per_vector: float
+    """Of a masked vector of `VECTOR_UNITS`."""
+    per_odd: float
+    """Of a unit that is left of pairs."""
+    left_pairs_once: float
+    """Where pairs of units are left of `CLEARED_UNITS`."""
+    per_left_pair: float
+    """Of each of them."""
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """Cycles of a call for a whole sequence, beside its steps."""
+
+    per_call: float
+    per_copied_unit: float
+    """Of keeping the state for the next call; a stateful layer does."""
+    per_cleared_unit: float
+    """Of starting from a state of zeros; a layer that is not stateful does."""
+
+
+@dataclass(frozen=True)
+class StepKernel:
+    """A recurrent step with zero-wait memory."""
+
+    gates: int
+    product: ProductKernel
+    """One gate's product with its inputs, and with the state."""
+    activation_per_step: float
+    activation_per_unit: float
+    """Table look-ups: every gate, and the state of an LSTM."""
+    rest: StepRest
+    layer: LayerCall
+
+
+@lru_cache(maxsize=32)
+def step_kernel(core: str, toolchain: str, name: str) -> StepKernel:
+    """Coefficients of `lstm_s8` or `gru_s8`.
+
+    >>> step_kernel("m55", "clang22-O3", "gru_s8").gates
+    3
+    """
+    entry = _document()["kernels"].get(core, {}).get(toolchain, {})
+    if name not in entry:
+        raise BadInput(
+            f"kernels/recurrent.json: got {name} on {core} under {toolchain}; it has {', '.join(_listed())}"
+        )
+    return step_kernel_of(entry[name], product_kernel_of(entry["matvec"]))
+
+
+def step_kernel_of(entry: Mapping[str, Any], product: ProductKernel) -> StepKernel:
+    """A step from its entry in the table, and the product that all kinds of step share."""
+    return StepKernel(
+        gates=int(entry["gates"]),
+        product=product,
+        activation_per_step=float(entry["activation"]["per_step"]),
+        activation_per_unit=float(entry["activation"]["per_unit"]),
+        rest=StepRest(**entry["rest"]),
+        layer=LayerCall(**entry["layer"]),
+    )
+
+
+@lru_cache(maxsize=1)
+def _document() -> Any:
+    path = shipped_folder("hw_profiles") / "kernels" / "recurrent.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _listed() -> list[str]:
+    return [
+        f"{name} on {core} under {toolchain}"
+        for core, toolchains in _document()["kernels"].items()
+        for toolchain, names in toolchains.items()
+        for name in names
+        if name != "matvec"
+    ]
