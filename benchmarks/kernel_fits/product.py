@@ -25,7 +25,7 @@ from npuexplore.cost.cortex_m.product import product_cycles
 from npuexplore.documents.atomic import write_json
 from npuexplore.hardware.kernels.product import ProductKernel, product_kernel_of
 
-Values = NDArray[np.float64]
+Values = NDArray[Any]
 Counts = NDArray[np.int64]
 Columns = dict[str, Values]
 
@@ -289,18 +289,18 @@ def trimmed(values: list[float]) -> list[float]:
 
 
 def left_out_errors(
-    core: str, toolchain: str, name: str, rows: pd.DataFrame, *, column: str
+    core: str, toolchain: str, name: str, rows: pd.DataFrame, *, keys: pd.Series
 ) -> tuple[Values, list[int]]:
-    """Errors (per cent) of rows whose inputs or outputs the fit has not seen, and sizes that it needs.
+    """Errors (per cent) of rows whose key the fit has not seen, and keys that it cannot do without.
 
-    Needed are sizes that alone run a loop, such as three quads in front of an unrolled loop of sixteen.
+    Those are of sizes that alone run a loop, such as three quads in front of an unrolled loop of sixteen.
     """
     errors, needed = [], []
     phases = phases_of(core, toolchain, name)
-    for size in sorted(rows[column].unique()):
-        unseen = (rows[column] == size).to_numpy()
+    for key in sorted(keys.unique()):
+        unseen = (keys == key).to_numpy()
         if _rank(phases, rows[~unseen]) < _rank(phases, rows):
-            needed.append(int(size))
+            needed.append(int(key))
             continue
         kernel = product_kernel_of(entry(core, toolchain, name, rows[~unseen]))
         errors.append(errors_pct(kernel, rows[unseen]))
@@ -321,15 +321,15 @@ def errors_pct(kernel: ProductKernel, rows: pd.DataFrame) -> Values:
 
 
 def print_left_out(table: pd.DataFrame) -> None:
-    """One line per kernel: errors of the fit, and with every size left out in turn."""
+    """One line per kernel: errors of the fit, and with sizes left out in turn."""
     kernels = kernels_of(table)
-    print("core toolchain kernel: mean / worst error in %, fitted; inputs left out; outputs left out")
+    print("mean / worst error in %: fitted; numbers of inputs, their residues, numbers of outputs left out")
     for core, toolchain, name in ((c, t, n) for c in kernels for t in kernels[c] for n in NAMES):
         rows = rows_of(table, core, toolchain, name)
         errors = errors_pct(product_kernel_of(kernels[core][toolchain][name]), rows)
         line = f"{core} {toolchain} {name}: {errors.mean():.3f} / {errors.max():.3f}"
-        for column in ("in", "out"):
-            unseen, needed = left_out_errors(core, toolchain, name, rows, column=column)
+        for keys in (rows["in"], rows["in"] % 16, rows["out"]):
+            unseen, needed = left_out_errors(core, toolchain, name, rows, keys=keys)
             line += f"; {unseen.mean():.3f} / {unseen.max():.3f}" + (f" (needs {needed})" if needed else "")
         print(line, flush=True)
 

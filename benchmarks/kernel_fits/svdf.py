@@ -36,15 +36,19 @@ LANES = {("m55", "clang22-O3"): 16}
 
 def main(arguments: list[str]) -> int:
     """Fits every core and toolchain and writes the table."""
-    table = pd.read_csv(Path(arguments[0]) / "cortexm_fc.csv")
-    kernels: dict[str, dict[str, Any]] = {}
-    for (core, toolchain), rows in table[table["kernel"] == "svdf_s8"].groupby(
-        ["core", "toolchain"], sort=False
-    ):
-        kernels.setdefault(core, {})[toolchain] = entry(core, toolchain, rows)
+    kernels = kernels_of(pd.read_csv(Path(arguments[0]) / "cortexm_fc.csv"))
     target = Path(__file__).parents[2] / "hw_profiles" / "kernels" / "svdf.json"
     write_json(target, {"schema": SCHEMA, "source": SOURCE, "assumed": ASSUMED, "kernels": kernels})
     return 0
+
+
+def kernels_of(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """All kernels, by core and toolchain."""
+    kernels: dict[str, dict[str, dict[str, float]]] = {}
+    counted = table[table["kernel"] == "svdf_s8"]
+    for (core, toolchain), rows in counted.groupby(["core", "toolchain"], sort=False):
+        kernels.setdefault(core, {})[toolchain] = entry(core, toolchain, rows)
+    return kernels
 
 
 def entry(core: str, toolchain: str, rows: pd.DataFrame) -> dict[str, float]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from npuexplore.documents.shipped import shipped_folder
 from npuexplore.pipeline.verify import replay_file
 from npuexplore.pipeline.verify.cortexm_fc import run
 
@@ -52,3 +56,23 @@ def test_cycles_per_mac_tend_to_those_of_the_hot_loops(shared_folder: Path) -> N
     assert figures["mean_error_pct"] <= 0.3
     assert figures["max_abs_error_pct"] <= 2
     assert len(left_out) == 1
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["product", "svdf"])
+def test_the_shipped_tables_are_what_the_fit_writes(
+    name: str, shared_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "kernel_fits" / f"{name}.py"
+    shipped = shipped_folder("hw_profiles") / "kernels" / f"{name}.json"
+    spec = spec_from_file_location(f"{name}_fit", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    table = pd.read_csv(shared_folder / "reference/cortexm/cortexm_fc.csv")
+
+    fitted = module.kernels_of(table)
+
+    assert json.loads(json.dumps(fitted)) == json.loads(shipped.read_text())["kernels"]
