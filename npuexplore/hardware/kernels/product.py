@@ -50,6 +50,12 @@ class ProductKernel:
     fast_inputs: int = 0
     """Inputs after which the kernel takes one input at a time; 0 where it never does."""
 
+    @property
+    def cycles_per_mac(self) -> float:
+        """Of one more input in long rows, many of them."""
+        first = self.phases[0]
+        return first.per_step / (first.tail.size * first.rows)
+
 
 @lru_cache(maxsize=64)
 def product_kernel(core: str, toolchain: str, name: str) -> ProductKernel:

@@ -11,7 +11,9 @@ import pandas as pd
 
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.verify import (
+    cortexm_elementwise,
     cortexm_fc,
+    cortexm_lstm,
     hot_loops,
     published_cortexm,
     sparse_breakeven_best,
@@ -28,7 +30,9 @@ from npuexplore.pipeline.verify.tables import read_table, reference_column, type
 SCHEMA = "npuexplore.verify/1"
 
 REPLAYS: Mapping[str, Replay] = {
+    "cortexm_elementwise": cortexm_elementwise.REPLAY,
     "cortexm_fc": cortexm_fc.REPLAY,
+    "cortexm_lstm": cortexm_lstm.REPLAY,
     "hot_loops": hot_loops.REPLAY,
     "published_cortexm": published_cortexm.REPLAY,
     "sparse_breakeven_best": sparse_breakeven_best.REPLAY,
@@ -107,7 +111,7 @@ def _blanks(replay: Replay, references: Mapping[str, Values], path: Path) -> lis
     """A sentence for each quantity that some rows have no reference of."""
     counts = {name: int(np.isnan(values).sum()) for name, values in references.items()}
     return [
-        f"{path.name}: {name} of {count} rows ({replay.blank_references})"
+        f"{path.name}: rows without {name}: {count} ({replay.blank_references})"
         for name, count in counts.items()
         if count
     ]
