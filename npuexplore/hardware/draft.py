@@ -11,7 +11,6 @@ from npuexplore.documents.sentences import KeyPath
 from npuexplore.documents.strict_yaml import locate_yaml, parse_yaml, printable, read_located
 from npuexplore.hardware.catalogue import files_by_name
 from npuexplore.hardware.compose import HOST, fragments, lasting_name
-from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.load import LocatedProfile, list_profiles, load_profile, located_text
 from npuexplore.hardware.profile import HardwareProfile
 
@@ -132,13 +131,19 @@ def parts() -> dict[str, list[str]]:
 
 
 def cores() -> dict[str, str]:
-    """A shipped profile for every Cortex-M core that has one."""
-    found: dict[str, str] = {}
-    for name in list_profiles():
-        engine = load_profile(name).engine
-        if isinstance(engine, CortexM):
-            found.setdefault(engine.core, name)
-    return found
+    """The plainest shipped profile for every Cortex-M core that has one."""
+    found: dict[str, HardwareProfile] = {}
+    for profile in map(load_profile, list_profiles()):
+        core = getattr(profile.engine, "core", None)
+        if core is not None and (core not in found or _plainness(profile) < _plainness(found[core])):
+            found[core] = profile
+    return {core: found[core].name for core in sorted(found)}
+
+
+def _plainness(profile: HardwareProfile) -> tuple[int, bool, float]:
+    """Least for few memories, energies that are not known, and memories that are fast."""
+    slowest = min(region.bytes_per_cycle for region in profile.memories.values())
+    return len(profile.memories), profile.energy.active_power_mw is not None, -slowest
 
 
 def _assumed(changes: Mapping[KeyPath, Any]) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def test_every_shipped_profile_estimates_the_papers_network(name: str) -> None:
     result = estimate(load_profile(name), load_network("tinylstm"), CompressionPlan())
 
     assert int(result.macs[0]) == 966_656
-    assert 0 < result.latency_ms[0] < 100
+    assert 0 < result.latency_ms[0] < 250
     assert int(result.flash_bytes[0]) > 966_656 // 2
 
 
