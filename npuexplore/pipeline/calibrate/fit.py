@@ -24,9 +24,9 @@ HUBER_SCALES = 1.345
 LEAST_SCALE = 0.01
 """Scale of relative errors below which measurements are not believed to lie: interrupts, caches and the
 data's own share of the time (up to 0.3 % in CMSIS-NN's recurrent layers) are of that size."""
-MAX_STEPS = 40
-STEP_TOLERANCE = 1e-5
-"""Relative, of the slowest coefficient."""
+MAX_STEPS = 100
+STEP_TOLERANCE = 1e-6
+"""Change of the slowest coefficient at which a fit has ended: relative, or of the cycles of a small layer."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def fit_bench(bench: Bench, coefficients: Sequence[Coefficient], start: Values) 
     values, held = dict(start), np.zeros(len(coefficients), bool)
     for _ in range(MAX_STEPS):
         errors = np.log(bench.measured / bench.predicted(values))
-        slopes = bench.slopes(values, coefficients)
-        step, held = bounded_step(slopes, errors, coefficients, values)
+        step, held = bounded_step(bench.slopes(values, coefficients), errors, coefficients, values)
         moved = moved_by(values, coefficients, step)
         change = max(_relative_change(each, values, moved, bench) for each in coefficients)
         values = moved

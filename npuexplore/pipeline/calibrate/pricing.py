@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,17 @@ from npuexplore.cost.traffic import Route, route_of
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.profile import HardwareProfile
-from npuexplore.pipeline.calibrate.coefficients import Coefficient, Values, with_values
+from npuexplore.pipeline.calibrate.coefficients import (
+    ALL,
+    ELEMENTWISE,
+    MEMORY_WAIT,
+    PER_LAYER,
+    PRODUCT,
+    SPARSE,
+    Coefficient,
+    Values,
+    with_values,
+)
 from npuexplore.pipeline.calibrate.measurements import Case, Measurement
 from npuexplore.pipeline.calibrate.shapes import layer_network
 from npuexplore.workload.counts import NetworkTables, network_tables
@@ -47,8 +57,42 @@ class Priced:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What cases are made of: wait * (ratios of kernels * theirs + waiting) + per layer * layers + fixed.
+
+    Arrays are (C,) over cases.
+    """
+
+    kernels: Mapping[Coefficient, Floats]
+    """By their ratio, at a ratio of 1 and without waiting for memory."""
+    waiting: Floats
+    """What else waits for memory."""
+    layers: Floats
+    """Calls of a layer."""
+    fixed: Floats
+    """What no coefficient changes: streams that take longer than the kernels."""
+
+    def waited(self, values: Values) -> Floats:
+        """(C,) cycles that a memory wait multiplies, multiplied."""
+        kernels = sum(values[each] * cycles for each, cycles in self.kernels.items())
+        return np.asarray(values[MEMORY_WAIT] * (kernels + self.waiting))
+
+    def cycles(self, values: Values) -> Floats:
+        """(C,) cycles with these coefficients, as long as no layer takes another kernel or memory then."""
+        return self.waited(values) + values[PER_LAYER] * self.layers + self.fixed
+
+    def effect(self, coefficient: Coefficient, values: Values) -> Floats:
+        """(C,) change of cycles with the log of a ratio, or with a cycle per layer."""
+        if coefficient is PER_LAYER:
+            return self.layers
+        if coefficient is MEMORY_WAIT:
+            return self.waited(values)
+        return np.asarray(values[MEMORY_WAIT] * values[coefficient] * self.kernels[coefficient])
+
+
+@dataclass(frozen=True)
 class Bench:
-    """All measurements of a calibration."""
+    """All measurements of a calibration: N of them, of C cases."""
 
     engine: CortexM
     """As it was before."""
@@ -60,25 +104,52 @@ class Bench:
     """(N,) cycles."""
     small_layer_cycles: float
     """Of a fully connected layer of 64x64 on this part before the calibration."""
+    parts: Parts
+    """Near the coefficients that the bench is for."""
 
     def predicted(self, values: Values) -> Floats:
-        """(N,) cycles with these coefficients."""
-        engine = with_values(self.engine, values)
-        return np.array([case.cycles(engine) for case in self.cases])[self.case_of]
+        """(N,) cycles with these coefficients, from the parts."""
+        return self.parts.cycles(values)[self.case_of]
 
     def slopes(self, values: Values, coefficients: Sequence[Coefficient]) -> Floats:
-        """(N, K) change of log cycles with the log of a ratio, or with a cycle per layer.
+        """(N, K) change of log cycles with the log of a ratio, or with a cycle per layer."""
+        cycles = self.parts.cycles(values)
+        columns = [self.parts.effect(each, values) / cycles for each in coefficients]
+        return np.stack(columns, axis=1)[self.case_of]
 
-        By differences over a wide step, as the model is linear in each coefficient where nothing switches.
-        """
-        base = self.predicted(values)
-        columns = []
-        for each in coefficients:
-            here = values[each]
-            there = here * each.probe if each.is_ratio else here + each.probe
-            moved = (self.predicted({**values, each: there}) - base) / base
-            columns.append(moved / (each.probe - 1.0) if each.is_ratio else moved / each.probe)
-        return np.stack(columns, axis=1)
+    def estimated(self, values: Values) -> Floats:
+        """(N,) cycles that an estimate with these coefficients gives."""
+        return _cycles(self.engine, self.cases, values)[self.case_of]
+
+    def near(self, values: Values) -> Bench:
+        """The same bench with the parts that hold near other coefficients."""
+        return replace(self, parts=_parts(self.engine, self.cases, values))
+
+
+def _cycles(engine: CortexM, cases: Sequence[Priced], values: Values) -> Floats:
+    """(C,) cycles."""
+    edited = with_values(engine, values)
+    return np.array([case.cycles(edited) for case in cases])
+
+
+def _parts(engine: CortexM, cases: Sequence[Priced], values: Values) -> Parts:
+    """Parts of cases by turning each coefficient: cycles are linear in each where nothing switches."""
+    base = _cycles(engine, cases, values)
+
+    def effect(each: Coefficient) -> Floats:
+        here = values[each]
+        there = here * each.probe if each.is_ratio else here + each.probe
+        moved = _cycles(engine, cases, {**values, each: there}) - base
+        return np.asarray(moved / (each.probe - 1.0 if each.is_ratio else each.probe))
+
+    wait, waited, layers = values[MEMORY_WAIT], effect(MEMORY_WAIT), effect(PER_LAYER)
+    shares = {each: effect(each) / wait for each in (PRODUCT, SPARSE, ELEMENTWISE)}
+    return Parts(
+        kernels={each: share / values[each] for each, share in shares.items()},
+        waiting=waited / wait - sum(shares.values()),
+        layers=layers,
+        fixed=base - waited - values[PER_LAYER] * layers,
+    )
 
 
 def bench_of(profile: HardwareProfile, engine: CortexM, measurements: Sequence[Measurement]) -> Bench:
@@ -93,6 +164,7 @@ def bench_of(profile: HardwareProfile, engine: CortexM, measurements: Sequence[M
     return Bench(
         engine=engine,
         cases=tuple(priced),
+        parts=_parts(engine, priced, {each: each.of(engine) for each in ALL}),
         case_of=np.array([places[each.case] for each in measurements], np.intp),
         measured=np.array([each.cycles for each in measurements]),
         small_layer_cycles=_ready(profile, small).cycles(engine),
