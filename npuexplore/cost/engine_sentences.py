@@ -74,11 +74,16 @@ def _micronpu(engine: MicroNpu, route: Route, tables: NetworkTables) -> Iterator
 
 def _cortex_m(engine: CortexM, route: Route, tables: NetworkTables) -> Iterator[str]:
     yield (
-        f"CMSIS-NN dense kernels and plain C sparse kernels built by {engine.toolchain}, linear in MACs, "
-        "blocks and rows"
+        f"CMSIS-NN dense kernels and plain C sparse kernels built by {engine.toolchain} for a "
+        f"Cortex-{engine.kernels_of.upper()}, loop by loop with zero-wait memory (instructions counted, "
+        f"cycles modelled), times {engine.cycles_ratio:g} on this part"
     )
-    if engine.kernels.sparse:
-        yield "each layer runs the fastest kernel no larger than dense storage; sparse kernels are int8 only"
+    if engine.core != engine.kernels_of:
+        yield (
+            f"no kernel was counted on a Cortex-{engine.core.upper()}: it is taken for a "
+            f"Cortex-{engine.kernels_of.upper()} at {engine.core_ratio:g} times the cycles"
+        )
+    yield "each layer runs the fastest kernel no larger than dense storage; sparse kernels are int8 only"
     if tables.recurrent.any():
         yield "inside recurrent steps, int4 weights run as fc_s4 and 16-bit activations as fc_s16 products"
     if "conv1x1" in tables.kinds:

@@ -59,7 +59,7 @@ ENGINE_KNOBS = (
     Knob(
         "MAC rate",
         rates=("engine.outputs_per_cycle",),
-        costs=("engine.toolchains.*.cycles_per_mac", "engine.toolchains.*.cycles_per_block"),
+        costs=("engine.ratios.product", "engine.ratios.sparse"),
     ),
     Knob(
         "weight-decode rate",
@@ -75,8 +75,7 @@ ENGINE_KNOBS = (
             "engine.*_cycles_per_elem",
             "engine.activation_cycles.*",
             "engine.output_cycles.*",
-            "engine.toolchains.*_cycles_per_elem",
-            "engine.toolchains.*.cycles_per_unit",
+            "engine.ratios.elementwise",
         ),
     ),
     Knob(
@@ -85,9 +84,6 @@ ENGINE_KNOBS = (
             "engine.cycles_per_layer",
             "engine.cycles_per_block_row",
             "engine.*block_delay*_cycles",
-            "engine.toolchains.*.cycles_per_row",
-            "engine.toolchains.*.cycles_per_call",
-            "engine.toolchains.*.cycles_per_step",
         ),
     ),
     Knob("front-end cycles", rates=("front_end.memory_wait_ratio",)),

@@ -28,8 +28,6 @@ KNOBS = {
             "engine.map_bits_per_granule",
             "engine.index_bits_per_stored_granule",
             "engine.pointer_bits_per_granule_row",
-            "engine.toolchains.*.index_bits_per_block",
-            "engine.toolchains.*.pointer_bits_per_row",
         ),
     ),
 }

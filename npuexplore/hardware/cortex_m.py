@@ -1,14 +1,13 @@
-"""What a profile says about a Cortex-M: kernels, toolchains, memory wait."""
+"""What a profile says about a Cortex-M: whose kernels, built by what, and how memory slows them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from npuexplore.documents.model import Model, Name
-from npuexplore.hardware.figures import Cycles, Granule, PerElem
+from npuexplore.documents.model import Model
+from npuexplore.hardware.figures import Cycles
 
 Core = Literal["m0plus", "m3", "m4", "m7", "m33", "m55", "m85"]
 CountedCore = Literal["m4", "m7", "m33", "m55"]
@@ -18,50 +17,6 @@ COUNTED_CORES: tuple[str, ...] = get_args(CountedCore)
 Ratio = Annotated[float, Field(ge=0.01, le=100)]
 WEIGHT_BITS = (4, 8)
 """Widths of weights that CMSIS-NN has fully connected kernels for (arm_fully_connected_s4, _s8, _s16)."""
-
-
-class LinearKernel(Model):
-    """cycles = macs * cycles_per_mac + rows * cycles_per_row + cycles_per_call."""
-
-    cycles_per_mac: PerElem
-    cycles_per_row: PerElem
-    cycles_per_call: Annotated[float, Field(ge=-1e6, le=1e6)]
-
-
-class RecurrentKernel(Model):
-    """A recurrent step: `gates * 2` products, then per-unit work and a constant."""
-
-    cycles_per_mac: PerElem
-    cycles_per_unit: PerElem
-    """Everything that grows with hidden units, rows of the products included."""
-    cycles_per_step: PerElem
-
-
-class SparseKernel(Model):
-    """A matrix-vector product over stored blocks, int8."""
-
-    format: Literal["csr_delta8", "block_index"]
-    block: Annotated[Granule, Field(strict=False)]
-    index_bits_per_block: Annotated[int, Field(ge=0, le=32)]
-    pointer_bits_per_row: Annotated[int, Field(ge=0, le=32)]
-    """Per row of blocks."""
-    cycles_per_block: PerElem
-    cycles_per_row: PerElem
-    cycles_per_call: Annotated[float, Field(ge=-1e6, le=1e6)]
-
-
-class Toolchain(Model):
-    """Kernel coefficients under one compiler."""
-
-    fc_s8: LinearKernel
-    fc_s4: LinearKernel
-    fc_s16: LinearKernel
-    lstm_s8: RecurrentKernel
-    gru_s8: RecurrentKernel
-    sigmoid_cycles_per_elem: PerElem
-    tanh_cycles_per_elem: PerElem
-    relu_cycles_per_elem: PerElem
-    sparse: Annotated[tuple[SparseKernel, ...], Field(strict=False)] = ()
 
 
 class KernelRatios(Model):
@@ -93,7 +48,6 @@ class CortexM(Model):
     ratios: KernelRatios = KernelRatios()
     lstm_scratch_bytes_per_unit: Cycles
     gru_scratch_bytes_per_unit: Cycles
-    toolchains: Mapping[Name, Toolchain] = {}
 
     @model_validator(mode="after")
     def a_counted_core_stands_for_itself(self) -> CortexM:
@@ -109,8 +63,3 @@ class CortexM(Model):
     def cycles_ratio(self) -> float:
         """Cycles of this part divided by those of the tables."""
         return self.core_ratio * self.memory_wait_ratio
-
-    @property
-    def kernels(self) -> Toolchain:
-        """Coefficients of the chosen toolchain."""
-        return self.toolchains[self.toolchain]
