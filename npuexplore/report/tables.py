@@ -171,7 +171,7 @@ def _with_real_cycles(table: Table, layers: Sequence[Record], *, predicted: int)
 
 def _layer_row(layer: Record, choice: Record | None) -> tuple[Content, ...]:
     is_front_end = layer.get("kind") == "front_end"
-    plan = "float STFT and bands" if is_front_end else layer_words(choice or layer)
+    plan = "STFT and bands" if is_front_end else layer_words(choice or layer)
     predicted = layer.get("weight_bytes_predicted", layer.get("weight_bytes"))
     real = layer.get("weight_bytes") if "weight_bytes_predicted" in layer else None
     return (
