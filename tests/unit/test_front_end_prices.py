@@ -10,8 +10,9 @@ import pytest
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.cost.document import estimate_document
 from npuexplore.cost.estimate import estimate
-from npuexplore.cost.front_end import STAGES, front_end_sentence
+from npuexplore.cost.front_end import STAGES, front_end_costs, front_end_sentence
 from npuexplore.errors import BadInput
+from npuexplore.hardware.kernels.dsp import dsp_kernel
 from npuexplore.hardware.load import list_profiles, load_profile
 from npuexplore.hardware.profile import FrontEndCpu
 from npuexplore.workload.load import load_network
@@ -37,6 +38,24 @@ def test_a_shipped_part_s_front_end_has_kernels_or_a_figure(name: str) -> None:
     cpu = load_profile(name).front_end
 
     assert (cpu.kernel_core is None) == (cpu.cycles_per_op is not None)
+
+
+def test_element_wise_stages_take_their_instructions() -> None:
+    """By hand: 512 samples, 256 of them new, 257 bins, 128 bands; bins and bands look up addresses."""
+    kernel = dsp_kernel("m55", "float32")
+    streamed, gathered = kernel.streamed_cycles_per_op, kernel.gathered_cycles_per_op
+    by_hand = {
+        "window": (4 * 512 + 3 * 256) * streamed,
+        "power": 5 * 257 * streamed,
+        "bands": 10 * 257 * gathered,
+        "log": 128 * kernel.log_cycles + 12 * 128 * streamed,
+        "mask": 8 * 257 * gathered + (7 * 257 + 3 * 128) * streamed,
+        "overlap_add": (5 * 512 + 4 * 256) * streamed,
+    }
+
+    stages = front_end_costs(TINYLSTM, FrontEndCpu(core="Cortex-M55")).stages
+
+    assert {name: stages[name] for name in by_hand} == pytest.approx(by_hand, abs=0.5)
 
 
 def test_the_sentence_says_what_was_published_and_what_was_assumed() -> None:
