@@ -41,7 +41,7 @@ def read_manifest(folder: Path) -> Mapping[str, Entry]:
         return {}
     entries: dict[str, Entry] = {}
     for line, row in _rows(path):
-        name = _inside(row["file"], where=f"{path}:{line}")
+        name = inside(row["file"], where=f"{path}:{line}")
         if name in entries:
             raise BadInput(f"{path}:{line}: file {name} is listed twice; remove one row")
         if not (folder / name).is_file():
@@ -73,8 +73,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def _inside(name: str, *, where: str) -> str:
-    """`name` as a clean relative POSIX path; refuses anything that leaves the folder."""
+def inside(name: str, *, where: str) -> str:
+    """`name` as a clean relative POSIX path. Raises BadInput for anything that leaves the folder."""
     path = PurePosixPath(name.strip())
     if path.is_absolute() or ".." in path.parts or not path.parts or "\\" in name or ":" in path.parts[0]:
         raise BadInput(f"{where}: file {name!r} leaves the folder; write a path below the manifest's folder")

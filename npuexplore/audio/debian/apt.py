@@ -1,0 +1,203 @@
+"""Packages through `apt-get download`: apt's signatures, private lists, no root, never sudo.
+
+Apt keeps its lists and its state in a folder of ours and writes nothing of the system's. What its signed
+index says of size and SHA-256 is what a downloaded file must be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from npuexplore.audio.debian.archive import sha256_of
+from npuexplore.errors import EnvironmentLacking
+
+NO_INDEXES = ("Contents-deb", "DEP-11", "DEP-11-icons-small", "DEP-11-icons", "DEP-11-icons-hidpi", "CNF")
+"""Lists that desktops fetch along and that nothing here reads."""
+
+HOOKS = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
+"""Commands that systems run after an update of their own lists."""
+
+LISTS_MB = 10
+"""Size of the package lists of Debian 12, main, measured."""
+
+LOOK_SECONDS = 0.25
+ELSEWHERE = "or get the .deb files (packages.debian.org) and give their folder with --from DIR"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What apt would download for a package."""
+
+    package: str
+    file: str
+    bytes: int
+    sha256: str
+
+
+class Apt:
+    """`apt-get` with everything that it writes below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        found = shutil.which("apt-get")
+        if found is None:
+            raise EnvironmentLacking(f"this system has no apt-get; use Debian or Ubuntu, {ELSEWHERE}")
+        self._folder = folder.absolute()
+        self._configuration = self._folder / "apt.conf"
+        for part in ("state/lists/partial", "cache/archives/partial", "incoming"):
+            (self._folder / part).mkdir(parents=True, exist_ok=True)
+        self._configuration.write_text("".join(f"#clear {hook};\n" for hook in HOOKS), encoding="ascii")
+        bound = shutil.which("setpriv")  # so that a kill of this process ends apt as well
+        self._program = [*((bound, "--pdeathsig", "KILL", "--") if bound else ()), found, *self._options()]
+
+    def offers(self, names: Iterable[str]) -> dict[str, Offer]:
+        """What apt has of every package; its lists are fetched where they are not yet there.
+
+        Raises EnvironmentLacking where the lists cannot be fetched or do not hold a package.
+        """
+        wanted = list(names)
+        complaint = ""
+        found = self._offered(wanted)
+        if len(found) < len(wanted):
+            complaint = _complaint(self._run("update").stderr)
+            found = self._offered(wanted)
+        if len(found) < len(wanted):  # apt names none when it lacks one
+            found = {name: offer for one in wanted for name, offer in self._offered([one]).items()}
+        for name in wanted:
+            if name in found:
+                continue
+            if complaint:
+                raise EnvironmentLacking(
+                    f"apt-get update: {complaint}; look at the network and at apt's sources, {ELSEWHERE}"
+                )
+            raise EnvironmentLacking(
+                f"apt knows no package {name}; enable Debian's main (Ubuntu's universe) in apt's sources, "
+                f"{ELSEWHERE}"
+            )
+        return found
+
+    def download(self, offer: Offer, target: Path, *, on_bytes: Callable[[int], None]) -> None:
+        """Writes the package to `target`, whole or not at all; what was fetched before a kill is not again.
+
+        on_bytes : called now and then with how many bytes are there.
+        Raises EnvironmentLacking where apt fails, or the file is not what the index says.
+        """
+        incoming = self._folder / "incoming" / offer.file
+        log = self._folder / "download.log"
+        with log.open("wb") as errors:
+            process = self._start("download", offer.package, errors=errors.fileno())
+            try:
+                while process.poll() is None:
+                    on_bytes(_size(incoming))
+                    time.sleep(LOOK_SECONDS)
+            finally:
+                process.kill()
+                process.wait()
+        if _size(incoming) != offer.bytes or sha256_of(incoming) != offer.sha256:
+            incoming.unlink(missing_ok=True)
+            complaint = _complaint(log.read_text("utf-8", "replace")) or "the file is not what its index says"
+            raise EnvironmentLacking(
+                f"apt-get download {offer.package}: {complaint}; run the same command again, {ELSEWHERE}"
+            )
+        os.replace(incoming, target)
+        on_bytes(offer.bytes)
+
+    def _options(self) -> list[str]:
+        settings: Mapping[str, str | Path] = {
+            "Dir::State": self._folder / "state",
+            "Dir::State::lists": self._folder / "state" / "lists",
+            "Dir::Cache": self._folder / "cache",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+            "APT::Color": "0",
+            **{f"Acquire::IndexTargets::deb::{name}::DefaultEnabled": "false" for name in NO_INDEXES},
+        }
+        options = [f"-o{key}={value}" for key, value in settings.items()]
+        return ["-q", "-c", str(self._configuration), *options]
+
+    def _offered(self, names: list[str]) -> dict[str, Offer]:
+        """What apt would download for `names`; nothing where its lists lack one of them."""
+        lines = self._run("download", "--print-uris", *names).stdout.splitlines()
+        return {offer.package: offer for line in lines if (offer := _offer(line))}
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [*self._program, *arguments],
+                cwd=self._folder / "incoming",
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            raise EnvironmentLacking(f"apt-get cannot be started ({error.strerror}); {ELSEWHERE}") from None
+
+    def _start(self, *arguments: str, errors: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._program, *arguments],
+            cwd=self._folder / "incoming",
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def _offer(line: str) -> Offer | None:
+    """What a line of `--print-uris` says: 'URI' file bytes SHA256:hash.
+
+    >>> _offer("'http://x/a_1_all.deb' a_1_all.deb 12 SHA256:" + 64 * "0").bytes
+    12
+    """
+    parts = line.rsplit("' ", 1)[-1].split()
+    if not line.startswith("'") or len(parts) != 3 or not parts[1].isdigit():
+        return None
+    file, kind, digest = parts[0], *parts[2].partition(":")[::2]
+    if kind != "SHA256" or len(digest) != 2 * hashlib.sha256().digest_size or Path(file).name != file:
+        return None
+    return Offer(package=file.split("_")[0], file=file, bytes=int(parts[1]), sha256=digest)
+
+
+def _complaint(errors: str) -> str:
+    """The last error, or else the last warning, of what apt wrote; without user names in addresses."""
+    lines = [line.strip() for line in errors.splitlines()]
+    for mark in ("E:", "W:"):
+        said = [line.removeprefix(mark).strip() for line in lines if line.startswith(mark)]
+        relevant = [line for line in said if "unsandboxed" not in line]
+        if relevant:
+            return _masked(relevant[-1].rstrip("."))
+    return ""
+
+
+def _masked(text: str) -> str:
+    """`text` with the part before @ left out of addresses.
+
+    >>> _masked("Failed to fetch http://me:secret@host/x")
+    'Failed to fetch http://***@host/x'
+    """
+    words = []
+    for word in text.split():
+        scheme, sign, rest = word.partition("://")
+        user, at, host = rest.rpartition("@")
+        words.append(f"{scheme}{sign}***@{host}" if sign and at and user else word)
+    return " ".join(words)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
