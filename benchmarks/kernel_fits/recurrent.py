@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from npuexplore.cost.cortex_m.recurrent import sequence_cycles
 from npuexplore.documents.atomic import write_json
 from npuexplore.hardware.kernels.product import product_kernel_of
-from npuexplore.hardware.kernels.recurrent import CLEARED_UNITS, VECTOR_UNITS, step_kernel_of
+from npuexplore.hardware.kernels.recurrent import CLEARED_UNITS, GATES, VECTOR_UNITS, step_kernel_of
 
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -39,15 +39,14 @@ SOURCE = (
     "over the executed basic blocks with zero-wait memory (plus 2 per taken branch on M4 and M33)"
 )
 ASSUMED = (
-    "Two and three inputs left of fours, and two and three rows left of fours on an M55, were not counted: a "
-    "loop of the same form was compiled with GCC 12.2.1 and clang 22.1.8 and its blocks priced with llvm-mca "
-    "19; with clang this is uncertain by 2 cycles a pair of rows. Keeping the state and clearing it are taken "
-    "to cost the same but for their loops, and a clear what newlib's loop takes; this divides a call's cycles "
-    "between products and the rest, and leaves their sum as it is. Table look-ups take what they were counted "
-    "with alone, and the rest of a step is what is left. Of a GRU single stateful steps were counted; a first "
-    "step without a state is taken to leave out its products, as an LSTM's does."
+    "Two and three inputs left of fours, and two and three rows left of fours on an M55, were not counted: "
+    "a loop of the same form was compiled with GCC 12.2.1 and clang 22.1.8 and its blocks priced with "
+    "llvm-mca 19; with clang a pair of rows may be 2 cycles off. Keeping the state and clearing it are taken "
+    "to cost the same but for their loops, and a clear what newlib's loop takes; this divides the cycles of "
+    "a call between products and the rest, and leaves their sum as it is. Table look-ups take what they were "
+    "counted with alone, and the rest of a step is what is left. Of a GRU only single stateful steps were "
+    "counted: a first step without a state is taken to leave out its products, as an LSTM's does."
 )
-GATES = {"lstm_s8": 4, "gru_s8": 3}
 LOOK_UPS = {
     "lstm_s8": {"act_sigmoid_s16_small": 3, "act_tanh_s16_small": 2},
     "gru_s8": {"act_sigmoid_s16_small": 2, "act_tanh_s16_small": 1},
@@ -82,7 +81,7 @@ def compiler_of(toolchain: str) -> str:
 
 
 def pair_columns(inputs: Counts, rows: Counts) -> Columns:
-    """Features of a product with DSP instructions: pairs of rows and a single one; inputs in fours and ones."""
+    """Features of a product with DSP instructions: rows in pairs and ones; inputs in fours and ones."""
     columns = {}
     for name, passes in (("pair", rows // 2), ("row", rows % 2)):
         columns[name] = passes
@@ -209,7 +208,6 @@ def step_entry(
         left, odd = cleared, odd - (VECTOR_UNITS - 1) * (left - cleared)
     lstm = name == "lstm_s8"
     return {
-        "gates": GATES[name],
         "activation": {"per_step": rounded(per_step), "per_unit": rounded(per_unit)},
         "rest": {
             "per_step": rounded(found[f"{name} step"] - per_step),
@@ -263,7 +261,7 @@ def errors_pct(one: Mapping[str, Any], rows: pd.DataFrame) -> Values:
         here = (rows["kernel"] == name).to_numpy()
         chosen = rows[here]
         ours = sequence_cycles(
-            step_kernel_of(one[name], product),
+            step_kernel_of(name, one[name], product),
             inputs=chosen["in"].to_numpy(),
             units=chosen["hidden"].to_numpy(),
             steps=chosen["T"].to_numpy(),

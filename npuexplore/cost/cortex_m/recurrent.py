@@ -70,17 +70,20 @@ def gru_cycles(
 def sequence_cycles(
     kernel: StepKernel, *, inputs: Counts, units: Counts, steps: Counts, stateful: NDArray[np.bool_]
 ) -> Cycles:
-    """The same from the kernel itself; one stateful step is its products and `unit_cycles`."""
-    units, steps, stateful = np.asarray(units), np.asarray(steps), np.asarray(stateful)
+    """The same from the kernel itself; one stateful step is its products and `unit_cycles`.
+
+    A sequence of no steps, or of a layer without units, takes nothing.
+    """
+    inputs, units, steps = np.asarray(inputs), np.asarray(units), np.asarray(steps)
     of_inputs = product_cycles(kernel.product, inputs=inputs, outputs=units)
     of_state = product_cycles(kernel.product, inputs=units, outputs=units)
-    recurrent_steps = steps - ~stateful
     activation = kernel.activation_per_step + kernel.activation_per_unit * units
-    return np.asarray(
-        kernel.gates * (steps * of_inputs + recurrent_steps * of_state)
+    cycles = (
+        kernel.gates * (steps * of_inputs + (steps - np.logical_not(stateful)) * of_state)
         + steps * (activation + _rest_cycles(kernel.rest, units))
         + _layer_cycles(kernel.layer, units, stateful=stateful)
     )
+    return np.asarray(np.where((units > 0) & (steps > 0), cycles, 0.0))
 
 
 def _rest_cycles(rest: StepRest, units: Counts) -> Cycles:

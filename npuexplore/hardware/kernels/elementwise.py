@@ -6,6 +6,7 @@ Coefficients lie in `hw_profiles/kernels/elementwise.json`, with their source.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -51,13 +52,22 @@ def pass_kernel(core: str, toolchain: str, name: str) -> PassKernel:
     """
     kernels = _document()["kernels"].get(core, {}).get(toolchain, {})
     if name not in kernels:
-        raise BadInput(
-            f"kernels/elementwise.json: got {name} on {core} under {toolchain}; it has {', '.join(_listed())}"
-        )
+        listed = ", ".join(f"{kernel} on {part} under {tools}" for part, tools, kernel in pass_kernels())
+        raise BadInput(f"kernels/elementwise.json: got {name} on {core} under {toolchain}; it has {listed}")
     return pass_kernel_of(kernels[name])
 
 
-def pass_kernel_of(entry: Any) -> PassKernel:
+def pass_kernels() -> tuple[tuple[str, str, str], ...]:
+    """Core, toolchain and name of every pass that there is a table of."""
+    return tuple(
+        (core, toolchain, name)
+        for core, toolchains in _document()["kernels"].items()
+        for toolchain, names in toolchains.items()
+        for name in names
+    )
+
+
+def pass_kernel_of(entry: Mapping[str, Any]) -> PassKernel:
     """A kernel from its entry in the table."""
     loops = tuple(
         PassLoop(
@@ -77,12 +87,3 @@ def pass_kernel_of(entry: Any) -> PassKernel:
 def _document() -> Any:
     path = shipped_folder("hw_profiles") / "kernels" / "elementwise.json"
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _listed() -> list[str]:
-    return [
-        f"{name} on {core} under {toolchain}"
-        for core, toolchains in _document()["kernels"].items()
-        for toolchain, names in toolchains.items()
-        for name in names
-    ]

@@ -16,6 +16,8 @@ from npuexplore.documents.shipped import shipped_folder
 from npuexplore.errors import BadInput
 from npuexplore.hardware.kernels.product import ProductKernel, product_kernel_of
 
+GATES = {"lstm_s8": 4, "gru_s8": 3}
+"""Gates of a step, by the name of its kernel."""
 VECTOR_UNITS = 4
 """Units that an element-wise pass takes at a time on a core with Helium; the last vector is masked."""
 CLEARED_UNITS = 8
@@ -71,17 +73,27 @@ def step_kernel(core: str, toolchain: str, name: str) -> StepKernel:
     3
     """
     entry = _document()["kernels"].get(core, {}).get(toolchain, {})
-    if name not in entry:
-        raise BadInput(
-            f"kernels/recurrent.json: got {name} on {core} under {toolchain}; it has {', '.join(_listed())}"
-        )
-    return step_kernel_of(entry[name], product_kernel_of(entry["matvec"]))
+    if name not in GATES or name not in entry:
+        listed = ", ".join(f"{kernel} on {part} under {tools}" for part, tools, kernel in step_kernels())
+        raise BadInput(f"kernels/recurrent.json: got {name} on {core} under {toolchain}; it has {listed}")
+    return step_kernel_of(name, entry[name], product_kernel_of(entry["matvec"]))
 
 
-def step_kernel_of(entry: Mapping[str, Any], product: ProductKernel) -> StepKernel:
-    """A step from its entry in the table, and the product that all kinds of step share."""
+def step_kernels() -> tuple[tuple[str, str, str], ...]:
+    """Core, toolchain and name of every step that there is a table of."""
+    return tuple(
+        (core, toolchain, name)
+        for core, toolchains in _document()["kernels"].items()
+        for toolchain, entry in toolchains.items()
+        for name in entry
+        if name in GATES
+    )
+
+
+def step_kernel_of(name: str, entry: Mapping[str, Any], product: ProductKernel) -> StepKernel:
+    """A step from its name, its entry in the table, and the product that all kinds of step share."""
     return StepKernel(
-        gates=int(entry["gates"]),
+        gates=GATES[name],
         product=product,
         activation_per_step=float(entry["activation"]["per_step"]),
         activation_per_unit=float(entry["activation"]["per_unit"]),
@@ -94,13 +106,3 @@ def step_kernel_of(entry: Mapping[str, Any], product: ProductKernel) -> StepKern
 def _document() -> Any:
     path = shipped_folder("hw_profiles") / "kernels" / "recurrent.json"
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _listed() -> list[str]:
-    return [
-        f"{name} on {core} under {toolchain}"
-        for core, toolchains in _document()["kernels"].items()
-        for toolchain, names in toolchains.items()
-        for name in names
-        if name != "matvec"
-    ]
