@@ -66,7 +66,7 @@ class FrontEndCpu(Model):
     """The processor that does windowing, FFT, bands, mask and overlap-add."""
 
     core: Annotated[str, Field(min_length=1)]
-    """Cortex-M0+, -M3, -M4, -M7, -M33, -M55 and -M85 have kernels of their own; others need `cycles_per_op`."""
+    """Cortex-M0+, -M3, -M4, -M7, -M33, -M55 and -M85 have kernels here; others need `cycles_per_op`."""
     arithmetic: Arithmetic | None = None
     """float32, q31 or q15; null for what one would use on the core: q31 where it has no FPU."""
     cycles_per_op: Rate | None = None
