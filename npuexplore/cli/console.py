@@ -16,6 +16,8 @@ Tell = Callable[[str, int, int, str], None]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds run directories.", show_default="runs")]
 DEFAULT_RUNS = Path("runs")
+WIDTH_OF_FILES = 180
+"""Columns of text that a table may take where no terminal says how many there are."""
 
 
 def print_json(document: Any) -> None:
@@ -40,7 +42,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(escape(column), justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
     with console.capture() as drawn:
         console.print(table)
     sys.stdout.write(drawn.get())

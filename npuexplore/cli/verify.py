@@ -10,6 +10,9 @@ import typer
 from npuexplore.cli.console import Json, note, print_json, print_table
 from npuexplore.cli.verify_rows import show_rows
 
+GROUPS_SHOWN = 24
+"""Groups of rows that people see; coarse ones come first."""
+
 Folder = Annotated[Path, typer.Argument(help="Folder with reference files: vela_fc.csv, vela_lstm.csv, ...")]
 
 
@@ -40,13 +43,18 @@ def _show_groups(stem: str, file: dict[str, Any]) -> None:
     """The first quantity where it is not exact everywhere, group by group."""
     name, figures = next(iter(file["quantities"].items()))
     inexact = [group for group in figures["groups"] if group["exact_frac"] < 1.0]
+    shown = inexact[:GROUPS_SHOWN]
     rows = [
         [", ".join(str(value) for value in group["where"].values()), f"{group['rows']:,}", *_cells(group)]
-        for group in inexact
+        for group in shown
     ]
     if rows:
         columns = ["where", "rows", "exact", "within 2 %", "mean error", "95 % below", "worst"]
         print_table(f"{stem}: where {name} is not exact", columns, rows)
+    left = inexact[GROUPS_SHOWN:]
+    if left:
+        worst = max(group["mean_error_pct"] for group in left)
+        note(f"{stem}: {len(left)} finer groups, mean errors up to {worst:.3g} %: --json lists them")
 
 
 def _cells(figures: dict[str, float]) -> list[str]:

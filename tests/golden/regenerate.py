@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -12,14 +13,21 @@ from vela_tables import write_vela_tables
 
 HERE = Path(__file__).parent
 CMSIS = "CMSIS-NN 99f736a6 under QEMU 7.2, cycles by llvm-mca"
-CORTEX_COLUMNS = "toolchain kernel inputs outputs stored_blocks expected_cycles tolerance_frac source"
-SPARSE_CASES = {
-    "csr_delta8": (5, 25),
-    "bsr1x4": (5, 25),
-    "bsr1x16": (5, 25),
-    "bsr4x4": (10, 30),
-    "bsr4x16": (15, 25),
-}
+CORTEX_COLUMNS = "core toolchain kernel inputs outputs expected_cycles tolerance_frac source"
+CORES = ("m4", "m7", "m33", "m55")
+STEPS = (
+    ("lstm_s8", 128, 128),
+    ("lstm_s8", 33, 17),
+    ("lstm_s8", 100, 96),
+    ("gru_s8", 33, 17),
+    ("gru_s8", 64, 96),
+)
+    ("lstm_s8", 128, 128),
+    ("lstm_s8", 33, 17),
+    ("lstm_s8", 40, 100),
+    ("gru_s8", 33, 17),
+    ("gru_s8", 64, 96),
+)
 
 
 def one(table: pd.DataFrame, **where: object) -> pd.Series:
@@ -30,25 +38,15 @@ def one(table: pd.DataFrame, **where: object) -> pd.Series:
 
 def cortex_rows(folder: Path) -> Iterable[tuple[object, ...]]:
     fc, lstm = (pd.read_csv(folder / f"cortexm_{name}.csv") for name in ("fc", "lstm"))
-    sparse = pd.read_csv(folder / "sparse_kernels.csv")
-    for toolchain in ("gcc12.2-Ofast", "clang22-O3"):
-        m7 = {"core": "m7", "toolchain": toolchain}
+    for core, toolchain in product(CORES, ("gcc12.2-Ofast", "clang22-O3")):
+        built = {"core": core, "toolchain": toolchain}
         for kernel in ("fc_s8", "fc_s4", "fc_s16"):
-            for inputs, outputs in ((128, 256), (512, 256), (512, 32)):
-                row = one(fc[fc["in"] == inputs], out=outputs, kernel=kernel, **m7)
-                yield toolchain, kernel, inputs, outputs, "", row.est_cycles, 0.01, CMSIS
-        for kernel, sizes in (
-            ("lstm_s8", ((16, 64), (64, 96), (128, 128))),
-            ("gru_s8", ((16, 64), (64, 96))),
-        ):
-            for inputs, hidden in sizes:
-                row = one(lstm[lstm["in"] == inputs], kernel=kernel, hidden=hidden, T=1, stateful=1, **m7)
-                yield toolchain, kernel, inputs, hidden, "", row.est_cycles, 0.01, CMSIS
-        for kernel, densities in SPARSE_CASES.items():
-            for density in densities:
-                table = sparse[(sparse["in"] == 256) & (sparse["out"] == 256)]
-                row = one(table, kernel=kernel, density_pct=density, **m7)
-                yield toolchain, kernel, 256, 256, row.blocks, row.est_cycles, 0.06, CMSIS
+            for inputs, outputs in ((13, 33), (16, 128), (33, 3)):
+                row = one(fc[fc["in"] == inputs], out=outputs, kernel=kernel, **built)
+                yield core, toolchain, kernel, inputs, outputs, row.est_cycles, 0.02, CMSIS
+        for kernel, inputs, hidden in STEPS:
+            row = one(lstm[lstm["in"] == inputs], kernel=kernel, hidden=hidden, T=1, stateful=1, **built)
+            yield core, toolchain, kernel, inputs, hidden, row.est_cycles, 0.01, CMSIS
 
 
 def write(name: str, columns: str, rows: Iterable[tuple[object, ...]]) -> None:
@@ -63,7 +61,7 @@ def main() -> None:
     parser.add_argument("reference", type=Path, help="folder with vela/ and cortexm/")
     folder = parser.parse_args().reference
     write_vela_tables(folder / "vela", HERE / "vela")
-    write("cortex_m7.csv", CORTEX_COLUMNS, cortex_rows(folder / "cortexm"))
+    write("cortex_layers.csv", CORTEX_COLUMNS, cortex_rows(folder / "cortexm"))
 
 
 if __name__ == "__main__":

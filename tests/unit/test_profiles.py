@@ -94,12 +94,12 @@ def test_a_profile_document_says_where_each_figure_comes_from() -> None:
         ("stm32f746", "capacity_bytes: 327680", "capacity_bytes: 200e6", "write 200000000"),
         ("stm32f746", "clock_hz: 216000000", "clock_hz: '216000000'", "(text); allowed: a whole number"),
         ("stm32f746", "capacity_bytes: 327680", "capacty_bytes: 327680", "did you mean 'capacity_bytes'?"),
-        ("stm32f746", "family: cortex_m", "family: cortex_a", "allowed: 'ethos_u"),
+        ("stm32f746", "engine:\n", "engine:\n  family: cortex_a\n", "allowed: 'ethos_u"),
         (
             "stm32f746",
-            "  toolchain: gcc12.2-Ofast",
-            "  toolchain: armcc",
-            "toolchain: got 'armcc'; allowed: gcc12",
+            "engine:\n",
+            "engine:\n  toolchain: armcc\n",
+            "toolchain: got 'armcc' (text); allowed: 'gcc12",
         ),
         (
             "stm32f746",
