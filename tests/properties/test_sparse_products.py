@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from npuexplore.compression.plan import LayerPlan, batch_plans
 from npuexplore.compression.shapes import PlanShapes, plan_shapes
 from npuexplore.cost.cortex_m.patterns import Pattern
+from npuexplore.cost.cortex_m.rows import expected_row_cycles, row_cycles
 from npuexplore.cost.cortex_m.sparse import (
     SparseProduct,
-    expected_row_cycles,
     product_cycles_of,
-    row_cycles,
     sparse_products,
     stored_bits,
     stored_of,

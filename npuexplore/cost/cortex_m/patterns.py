@@ -18,8 +18,6 @@ from npuexplore.units import ceil_div
 from npuexplore.workload.counts import Counts, NetworkTables
 
 Floats = NDArray[np.float64]
-SURE = 1e-9
-"""Chances below which a block is taken to be left out no more rarely."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Pattern:
     together: Counts
     """Neighbours in a row that share their fate."""
     regular: NDArray[np.bool_]
-    """Whether every row stores `blocks * share`, as under two_four."""
+    """Whether every row stores `blocks * share`, as without zeros and under two_four."""
 
     @property
     def stored_per_row(self) -> Floats:
@@ -45,49 +43,23 @@ class Pattern:
 
 def expected_pattern(tables: NetworkTables, shapes: PlanShapes, block: tuple[int, int]) -> Pattern:
     """Blocks [outputs, inputs] of a kernel in what P plans leave."""
-    two_four = matrix_values(shapes.two_four, tables)
+    rows, blocks = _blocks(shapes.rows, block[0]), _blocks(shapes.columns, block[1])
     wide = matrix_values(shapes.block_columns, tables)
-    share = _single_share(tables, shapes) if block == (1, 1) else _share(tables, shapes, block)
+    if block == (1, 1):
+        share = _single_share(tables, shapes)
+    else:
+        share = _share(tables, shapes, block, rows=rows, blocks=blocks)
     return Pattern(
-        rows=ceil_div(shapes.rows, block[0]),
-        blocks=ceil_div(shapes.columns, block[1]),
+        rows=rows,
+        blocks=blocks,
         share=share,
-        together=np.where(wide % block[1] == 0, wide // block[1], 1),
-        regular=two_four,
+        together=wide if block[1] == 1 else np.where(wide % block[1] == 0, wide // block[1], 1),
+        regular=matrix_values(shapes.two_four | (shapes.zeros_frac == 0.0), tables),
     )
 
 
-def remainder_waves(pattern: Pattern, blocks_per_pass: int) -> list[NDArray[np.complex128]]:
-    """E[exp(2 pi i k n / U)] of the n blocks stored in a row, for k = 1 .. U // 2; (P, M) each."""
-    turns = np.exp(2j * np.pi * np.arange(blocks_per_pass) / blocks_per_pass)
-    groups, left = np.divmod(pattern.blocks, pattern.together)
-
-    def wave(k: int, size: Counts) -> NDArray[np.complex128]:
-        return np.asarray((1.0 - pattern.share) + pattern.share * turns[(k * size) % blocks_per_pass])
-
-    waves = range(1, blocks_per_pass // 2 + 1)
-    if not left.any():
-        return [np.power(wave(k, pattern.together), groups) for k in waves]
-    return [
-        np.power(wave(k, pattern.together), groups) * np.where(left > 0, wave(k, left), 1.0) for k in waves
-    ]
-
-
-def short_row_chances(pattern: Pattern, longest: int) -> list[tuple[Counts, Floats]]:
-    """Numbers of blocks that a row may store, up to `longest`, and the chance of each; (P, M) both."""
-    groups, left = np.divmod(pattern.blocks, pattern.together)
-    left_out = np.maximum(1.0 - pattern.share, SURE)
-    odds, chance = (1.0 - left_out) / left_out, left_out**groups
-    found = []
-    for stored in range(1 + longest // int(pattern.together.min(initial=longest + 1))):
-        blocks = stored * pattern.together
-        if left.any():
-            found.append((blocks + left, np.where(left > 0, chance * pattern.share, chance)))
-            found.append((blocks, np.where(left > 0, chance * (1.0 - pattern.share), 0.0)))
-        else:
-            found.append((blocks, chance))
-        chance = chance * odds * np.maximum(groups - stored, 0) / (stored + 1)
-    return found
+def _blocks(length: Counts, part: int) -> Counts:
+    return length if part == 1 else np.asarray(ceil_div(length, part))
 
 
 def _single_share(tables: NetworkTables, shapes: PlanShapes) -> Floats:
@@ -98,39 +70,50 @@ def _single_share(tables: NetworkTables, shapes: PlanShapes) -> Floats:
     return np.where(two_four, two_four_kept(shapes.columns) / shapes.columns, 1.0 - zeros)
 
 
-def _share(tables: NetworkTables, shapes: PlanShapes, block: tuple[int, int]) -> Floats:
+def _share(
+    tables: NetworkTables, shapes: PlanShapes, block: tuple[int, int], *, rows: Counts, blocks: Counts
+) -> Floats:
     """Share of blocks that hold a weight, those that the matrix cuts off at its right and lower end too."""
     whole = matrix_values(shapes.surviving_frac(block), tables)
-    rows, columns = _side(shapes.rows, block[0]), _side(shapes.columns, block[1])
-    if not (rows.cut.any() or columns.cut.any()):
+    zeros = matrix_values(np.where(shapes.two_four, 0.0, shapes.zeros_frac), tables)
+    is_cut = (rows * block[0] != shapes.rows) | (blocks * block[1] != shapes.columns)
+    cut = np.flatnonzero(np.ravel(is_cut & (zeros > 0.0), order="F"))
+    if cut.size == 0:
         return np.asarray(whole)
-    zeros = matrix_values(shapes.zeros_frac, tables)
-    down = _touched(shapes.rows, block[0], matrix_values(shapes.block_rows, tables))
-    across = _touched(shapes.columns, block[1], matrix_values(shapes.block_columns, tables))
-    stored = (
-        rows.whole * columns.whole * whole
-        + rows.whole * columns.cut * (1.0 - zeros ** (down.whole * across.cut))
-        + rows.cut * columns.whole * (1.0 - zeros ** (down.cut * across.whole))
-        + rows.cut * columns.cut * (1.0 - zeros ** (down.cut * across.cut))
-    )
-    share = stored / ((rows.whole + rows.cut) * (columns.whole + columns.cut))
-    as_a_whole = matrix_values(shapes.two_four, tables) | ~(rows.cut | columns.cut)
-    return np.where(as_a_whole, whole, share)
+
+    def at(values: NDArray[Any]) -> NDArray[Any]:
+        return np.ravel(values, order="F")[cut]
+
+    down = _axis(at(shapes.rows), at(rows), block[0], at(matrix_values(shapes.block_rows, tables)))
+    across = _axis(at(shapes.columns), at(blocks), block[1], at(matrix_values(shapes.block_columns, tables)))
+    share = np.ravel(whole, order="F")
+    share[cut] = _share_of_cut(down, across, zeros=at(zeros), whole=share[cut])
+    return share.reshape(whole.shape, order="F")
 
 
 @dataclass(frozen=True)
-class _Side:
-    """Figures of whole blocks along one axis, and of the last one where the matrix cuts it off."""
+class _Axis:
+    """Blocks along one axis: how many are whole, whether one is cut off, and the groups that either touch."""
 
     whole: NDArray[Any]
     cut: NDArray[Any]
+    touched_by_whole: NDArray[Any]
+    touched_by_cut: NDArray[Any]
 
 
-def _side(length: Counts, granule: int) -> _Side:
-    return _Side(length // granule, length % granule > 0)
+def _axis(length: Counts, blocks: Counts, part: int, group: Counts) -> _Axis:
+    """part : of a whole block ; group : of the plan, along the same axis."""
+    cut = blocks * part != length
+    touched = (length - 1) // group - (blocks - 1) * part // group + 1
+    return _Axis(blocks - cut, cut, groups_touched(part)[group], touched)
 
 
-def _touched(length: Counts, granule: int, block: Counts) -> _Side:
-    """Groups of the plan that a block of the kernel touches along one axis."""
-    last = (length - 1) // block - (length // granule * granule) // block + 1
-    return _Side(groups_touched(granule)[block], np.maximum(last, 1))
+def _share_of_cut(down: _Axis, across: _Axis, *, zeros: Floats, whole: Floats) -> Floats:
+    """The share where a matrix cuts blocks off; `whole` is that of whole blocks."""
+    stored = (
+        down.whole * across.whole * whole
+        + down.whole * across.cut * (1.0 - zeros ** (down.touched_by_whole * across.touched_by_cut))
+        + down.cut * across.whole * (1.0 - zeros ** (down.touched_by_cut * across.touched_by_whole))
+        + down.cut * across.cut * (1.0 - zeros ** (down.touched_by_cut * across.touched_by_cut))
+    )
+    return np.asarray(stored / ((down.whole + down.cut) * (across.whole + across.cut)))

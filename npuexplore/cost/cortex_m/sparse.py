@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from npuexplore.compression import encoding
 from npuexplore.compression.shapes import PlanShapes, csr_fillers
-from npuexplore.cost.cortex_m.patterns import (
-    Pattern,
-    expected_pattern,
-    remainder_waves,
-    short_row_chances,
+from npuexplore.cost.cortex_m.patterns import Pattern, expected_pattern
+from npuexplore.cost.cortex_m.rows import (
+    RowChances,
+    expected_row_cycles,
+    row_chances,
+    row_cycles,
+    short_rows,
 )
 from npuexplore.hardware.kernels.sparse import SparseKernel, sparse_kernels
 from npuexplore.units import IntArray
@@ -26,8 +28,6 @@ from npuexplore.workload.counts import Counts, NetworkTables
 Floats = NDArray[np.float64]
 WEIGHT_BITS = 8
 """Of what the kernels store; narrower weights are stored as these."""
-NEGLIGIBLE_CYCLES = 1e-3
-"""Cycles of a row that are not worth a chance of their own."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,20 @@ def sparse_products(
 ) -> list[SparseProduct]:
     """What P plans take in each sparse kernel of a counted core."""
     patterns: dict[tuple[int, int], Pattern] = {}
-    chances: dict[tuple[tuple[int, int], int, int], _Chances] = {}
+    chances: dict[tuple[tuple[int, int], int, int], RowChances] = {}
     found = []
     for kernel in sparse_kernels(core, toolchain):
-        key = kernel.block, kernel.blocks_per_pass, _short_rows(kernel).size
+        key = kernel.block, kernel.blocks_per_pass, short_rows(kernel).size
         if kernel.block not in patterns:
             patterns[kernel.block] = expected_pattern(tables, shapes, kernel.block)
         if key not in chances:
-            chances[key] = _chances(kernel, patterns[kernel.block])
+            chances[key] = row_chances(kernel, patterns[kernel.block])
         found.append(_product(kernel, tables, shapes, patterns[kernel.block], chances[key]))
     return found
 
 
 def _product(
-    kernel: SparseKernel, tables: NetworkTables, shapes: PlanShapes, pattern: Pattern, chances: _Chances
+    kernel: SparseKernel, tables: NetworkTables, shapes: PlanShapes, pattern: Pattern, chances: RowChances
 ) -> SparseProduct:
     gates = tables.matrix_gates
     rows = gates * pattern.rows
@@ -99,19 +99,6 @@ def stored_bits(kernel: SparseKernel, *, stored: Counts | int, rows: Counts | in
     return np.asarray(stored * each + rows * kernel.row_bits)
 
 
-def row_cycles(kernel: SparseKernel, stored: IntArray) -> Floats:
-    """Cycles of rows of blocks that store so many, any shape.
-
-    >>> kernel = sparse_kernels("m4", "gcc12.2-Ofast")[-1]
-    >>> row_cycles(kernel, np.array([4])) - row_cycles(kernel, np.array([3]))
-    array([125.01])
-    """
-    size = kernel.blocks_per_pass
-    long = kernel.remainder_cycles[stored % size] + kernel.cycles_per_pass * (stored // size)
-    few = kernel.few_cycles[np.minimum(stored, 2 * size - 1)]
-    return np.asarray(np.where(stored < 2 * size, few, long))
-
-
 def product_cycles_of(kernel: SparseKernel, stored: IntArray) -> float:
     """Cycles of one product with zero-wait memory.
 
@@ -127,51 +114,3 @@ def stored_of(kernel: SparseKernel, weights: IntArray) -> IntArray:
     if kernel.columns_limit is None:
         return encoding.csr_stored_of_rows(weights)
     return np.asarray(np.count_nonzero(weights, axis=1))
-
-
-@dataclass(frozen=True)
-class _Chances:
-    """What a row stores modulo U, and how often it stores little; kernels of one block and U share it."""
-
-    waves: list[NDArray[np.complex128]]
-    few: list[tuple[Counts, Floats]]
-
-
-def _chances(kernel: SparseKernel, pattern: Pattern) -> _Chances:
-    few = short_row_chances(pattern, _short_rows(kernel).size - 1)
-    return _Chances(remainder_waves(pattern, kernel.blocks_per_pass), few)
-
-
-def expected_row_cycles(kernel: SparseKernel, pattern: Pattern, *, chances: _Chances | None = None) -> Floats:
-    """(P, M) mean cycles of a row of blocks.
-
-    A row of n blocks takes slope * n + repeating[n % U], and something beyond that while n is small. The
-    mean of what repeats with U is a sum over its Fourier terms, each of which has a closed form.
-    """
-    chances = chances or _chances(kernel, pattern)
-    size = kernel.blocks_per_pass
-    terms = np.fft.fft(_repeating(kernel)) / size
-    mean = kernel.cycles_per_block * pattern.stored_per_row + terms[0].real
-    for k, wave in enumerate(chances.waves, start=1):
-        mean = mean + (1.0 if 2 * k == size else 2.0) * (terms[k] * wave).real
-    beyond = np.append(_short_rows(kernel), 0.0)
-    for stored, chance in chances.few:
-        mean = mean + chance * beyond[np.minimum(stored, beyond.size - 1)]
-    if pattern.regular.any():
-        counts = np.rint(pattern.stored_per_row).astype(np.int64)
-        mean = np.where(pattern.regular, row_cycles(kernel, counts), mean)
-    return np.asarray(mean)
-
-
-def _repeating(kernel: SparseKernel) -> Floats:
-    """(U,) cycles of a long row beyond its blocks, by what they leave over."""
-    return kernel.remainder_cycles - kernel.cycles_per_block * np.arange(kernel.blocks_per_pass)
-
-
-def _short_rows(kernel: SparseKernel) -> Floats:
-    """Cycles of rows that store 0, 1, ... blocks beyond the form of long ones, as far as there are any."""
-    counts = np.arange(kernel.few_cycles.size)
-    long = kernel.cycles_per_block * counts + _repeating(kernel)[counts % kernel.blocks_per_pass]
-    beyond = kernel.few_cycles - long
-    worthwhile = np.flatnonzero(np.abs(beyond) >= NEGLIGIBLE_CYCLES)
-    return np.asarray(beyond[: 1 + worthwhile.max(initial=0)])
