@@ -39,13 +39,17 @@ SOURCE = (
     "over the executed basic blocks with zero-wait memory (plus 2 per taken branch on M4 and M33)"
 )
 ASSUMED = (
-    "Two and three inputs left of fours, and two and three rows left of fours on an M55, were not counted: "
-    "a loop of the same form was compiled with GCC 12.2.1 and clang 22.1.8 and its blocks priced with "
-    "llvm-mca 19; with clang a pair of rows may be 2 cycles off. Keeping the state and clearing it are taken "
-    "to cost the same but for their loops, and a clear what newlib's loop takes; this divides the cycles of "
-    "a call between products and the rest, and leaves their sum as it is. Table look-ups take what they were "
-    "counted with alone, and the rest of a step is what is left. Of a GRU only single stateful steps were "
-    "counted: a first step without a state is taken to leave out its products, as an LSTM's does."
+    "Two and three inputs left of fours, and two and three rows left of fours on an M55, were not counted. "
+    "Loops of the same form, written anew, were compiled and their blocks priced with llvm-mca 19. With GCC "
+    "12.2.1 this meets the one left input that was counted. Clang lays these blocks out otherwise than was "
+    "counted, so its figures were chosen between builds with clang 19.1.7 and 22.1.8 and what fc_s8 was "
+    "counted with, and may be 2 cycles off per pair of rows. Entering single rows on an M55 is from builds "
+    "with GCC 12.2.1 and clang 19.1.7. A clear takes what the code of newlib 3.3.0's memset suggests; pairs "
+    "left of it are estimated. Keeping the state and clearing it are taken to cost the same but for their "
+    "loops. This divides the cycles of a call between products and the rest, and leaves their sum as it is. "
+    "Table look-ups take what they were counted with alone, and the rest of a step is what is left. A GRU is "
+    "taken to clear four buffers. Of it only single stateful steps were counted: a first step without a state "
+    "is taken to leave out its products, as an LSTM's does."
 )
 LOOK_UPS = {
     "lstm_s8": {"act_sigmoid_s16_small": 3, "act_tanh_s16_small": 2},
@@ -57,7 +61,7 @@ CLEARS = {"lstm_s8": 4, "gru_s8": 4}
 CLEARED = {"m4": 9 / 8, "m33": 9 / 8, "m7": 7 / 8, "m55": 2 / 8}
 """Cycles per unit of newlib's memset, whose loop stores 16 bytes: 8 units."""
 CLEARED_LEFT = {"m4": (-3, 5), "m33": (-3, 5), "m7": (2, 4), "m55": (3, 2)}
-"""Its cycles where pairs of units are left, and for each of them."""
+"""Its cycles where pairs of units are left, and for each of them; estimated."""
 MORE_SINGLES = {
     ("m4", "gcc"): ((10, 10), (7, 7)),
     ("m33", "gcc"): ((10, 10), (7, 7)),
@@ -66,7 +70,7 @@ MORE_SINGLES = {
     ("m33", "clang"): ((13, 7), (8, 3)),
     ("m7", "clang"): ((6, 3), (6, 1.5)),
 }
-"""Cycles of a second and a third single input, of a pair of rows and of a single row."""
+"""Cycles of a second and a third single input, of a pair of rows and of a single row; see `ASSUMED`."""
 INNER_LOOP = {False: "pair quads", True: "four vectors"}
 """Features of the inner loop, by whether a core has Helium."""
 TAKEN_BRANCH = {"m4": 2, "m33": 2}
