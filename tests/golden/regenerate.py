@@ -22,12 +22,6 @@ STEPS = (
     ("gru_s8", 33, 17),
     ("gru_s8", 64, 96),
 )
-    ("lstm_s8", 128, 128),
-    ("lstm_s8", 33, 17),
-    ("lstm_s8", 40, 100),
-    ("gru_s8", 33, 17),
-    ("gru_s8", 64, 96),
-)
 
 
 def one(table: pd.DataFrame, **where: object) -> pd.Series:
