@@ -48,7 +48,7 @@ ASSUMED = (
     "left of it are estimated. Keeping the state and clearing it are taken to cost the same but for their "
     "loops. This divides the cycles of a call between products and the rest, and leaves their sum as it is. "
     "Table look-ups take what they were counted with alone, and the rest of a step is what is left. A GRU is "
-    "taken to clear four buffers. Of it only single stateful steps were counted: a first step without a state "
+    "taken to clear four buffers. Of it only single stateful steps were counted; a first step without state "
     "is taken to leave out its products, as an LSTM's does."
 )
 LOOK_UPS = {
