@@ -10,9 +10,9 @@ Document = dict[str, Any]
 ERROR_NAMES = {
     "before": "before",
     "after": "after",
-    "one_case_left_out": "each layer predicted from the others",
-    "one_board_left_out": "each board predicted from the others",
-    "one_stack_left_out": "each stack predicted from the others",
+    "one_case_left_out": "each row predicted from other layers",
+    "one_board_left_out": "each board predicted from other boards",
+    "one_stack_left_out": "each stack predicted from other stacks",
 }
 ROWS_SHOWN = 40
 """More measurements than that are left to --json."""

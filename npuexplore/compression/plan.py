@@ -278,6 +278,13 @@ def matrices_of(plans: PlanBatch, owner: Sequence[int]) -> MatrixBatch:
     return MatrixBatch(**repeated, owner=tuple(owner))
 
 
+def has_sparse_weights(plans: PlanBatch) -> bool:
+    """Whether any plan leaves zeros among the weights that it keeps."""
+    choices = plans if plans.matrices is None else plans.matrices
+    keeps_all = [STRUCTURES.index(name) for name in ("dense", "unit")]
+    return bool((~np.isin(choices.structure, keeps_all) & (choices.sparsity_frac > 0)).any())
+
+
 def plan_at(plans: PlanBatch, index: int, network: Network) -> CompressionPlan:
     """One plan of a batch as a document."""
     layers = {}

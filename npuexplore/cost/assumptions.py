@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npuexplore.compression.plan import PlanBatch
+from npuexplore.compression.plan import PlanBatch, has_sparse_weights
 from npuexplore.cost.calibration import calibration_sentences
 from npuexplore.cost.energy import unknown_energy_keys
 from npuexplore.cost.engine_sentences import engine_sentences
@@ -37,7 +37,11 @@ def assumption_sentences(
         _memory_sentence(memory_mode, route),
         front_end_sentence(network, profile.front_end),
         *engine_sentences(profile.engine, route, network_tables(network)),
-        *calibration_sentences(profile.calibration),
+        *calibration_sentences(
+            profile.calibration,
+            kinds=(layer.kind for layer in network.layers),
+            sparse=profile.calibration is not None and has_sparse_weights(plans),
+        ),
         EXPECTED_ZEROS,
         *((MATRICES_APART,) if plans.matrices is not None else ()),
         SHARED_SRAM,

@@ -7,6 +7,8 @@ measurements, and is taken to err alike.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,8 +38,13 @@ def whole_around(estimates: NDArray[np.integer], interval: RelativeInterval) -> 
     return np.stack([np.floor(ends[:, 0]), np.ceil(ends[:, 1])], axis=1).astype(np.int64)
 
 
-def calibration_sentences(calibration: Calibration | None) -> tuple[str, ...]:
-    """Where the interval comes from; nothing for a profile that was not calibrated."""
+def calibration_sentences(
+    calibration: Calibration | None, *, kinds: Iterable[str], sparse: bool
+) -> tuple[str, ...]:
+    """Where the interval comes from; nothing for a profile that was not calibrated.
+
+    kinds : of the network's layers ; sparse : whether a plan has sparse weights
+    """
     if calibration is None:
         return ()
     interval = calibration.interval
@@ -45,15 +52,21 @@ def calibration_sentences(calibration: Calibration | None) -> tuple[str, ...]:
         f"on {calibration.board or 'a board without a name'} with {calibration.stack or 'an unnamed stack'}"
     )
     fitted = ", ".join(f"{key} {value:g}" for key, value in calibration.coefficients.items())
-    few = (
-        "; all of them of one layer or network, so that others may lie further off"
-        if calibration.cases == 1
-        else ""
-    )
     return (
         f"calibrated on {calibration.rows} measurements {where}, {calibration.date} ({calibration.file}): "
         f"{fitted}; {100 * interval.level_frac:g} % of measured times are expected between "
         f"{100 * (interval.low_ratio - 1):+.1f} and {100 * (interval.high_ratio - 1):+.1f} % of the "
         "estimate, judged by predicting each measurement from the others; the front end was not measured "
-        f"and is taken to err alike{few}",
+        "and is taken to err alike",
+        *_beyond_measurements(calibration, kinds, sparse=sparse),
     )
+
+
+def _beyond_measurements(calibration: Calibration, kinds: Iterable[str], *, sparse: bool) -> Iterator[str]:
+    """What the interval says nothing of."""
+    asked = [*dict.fromkeys(kinds), *(["sparse"] if sparse else [])]
+    missing = [kind for kind in asked if kind not in calibration.measured]
+    if missing:
+        yield f"no {' and no '.join(missing)} layer was measured, so that the interval says nothing of those"
+    if calibration.cases == 1:
+        yield "only one layer or network was measured, so that others may lie further off than the interval"

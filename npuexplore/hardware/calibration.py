@@ -34,6 +34,8 @@ class Calibration(Model):
     """Measurements."""
     cases: Annotated[int, Field(ge=1, le=10_000)]
     """Different layers and networks among them."""
+    measured: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)]
+    """Kinds of layers among them, and `sparse` where some had sparse weights."""
     date: Text
     """Day of the measurements, or else of the calibration."""
     board: Text | None

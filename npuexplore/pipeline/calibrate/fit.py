@@ -1,7 +1,8 @@
 """Robust least squares over relative errors: log cycles measured against log cycles predicted.
 
-Gauss-Newton with Huber weights. Ratios move in their logarithm and cycles per layer as they are, each within
-what a profile may hold; a coefficient at its bound stays there as long as the others leave it there.
+Gauss-Newton with Huber weights: first nearly least absolute errors, whose median tells the spread of ordinary
+rows, then least squares among those. Ratios move in their logarithm and cycles per layer as they are, each
+within what a profile may hold; a coefficient at its bound stays there as long as the others leave it there.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ Flags = NDArray[np.bool_]
 
 HUBER_SCALES = 1.345
 """Errors beyond so many scales count less: 95 % efficient where errors are normal (Huber 1981)."""
+SIGMAS_OF_MEDIAN = 1.4826
+"""Standard deviation over the median of absolute errors where errors are normal."""
 LEAST_SCALE = 0.01
 """Scale of relative errors below which measurements are not believed to lie: interrupts, caches and the
 data's own share of the time (up to 0.3 % in CMSIS-NN's recurrent layers) are of that size."""
+LEAST_SINGULAR = 1e-6
+"""Of slopes of equal size, over the greatest: below it two coefficients do the same."""
 MAX_STEPS = 100
 STEP_TOLERANCE = 1e-6
 """Change of the slowest coefficient at which a fit has ended: relative, or of the cycles of a small layer."""
@@ -43,17 +48,24 @@ class Fit:
     """(N,) 1, and less for measurements that lie far off."""
     held: Flags
     """(K,) coefficients that stop at a bound."""
+    spread: float
+    """Of ordinary errors; those of bad rows left out."""
 
     @property
     def scale(self) -> float:
-        """Scale of the relative errors, with those of coefficients that were fitted made up for."""
+        """Scale of the relative errors: a bad row counts as one that is just not bad.
+
+        Huber 1981, section 7.6: the weighted errors' squares over the freedom that the fit leaves, and over
+        the square of the share of ordinary rows.
+        """
         freedom = max(self.errors.size - len(self.fitted), 1)
-        squares = float((self.weights * self.errors**2).sum()) / freedom
-        return max(math.sqrt(squares), LEAST_SCALE)
+        ordinary = float((self.weights == 1.0).mean())
+        squares = float(((self.weights * self.errors) ** 2).sum()) / freedom
+        return max(math.sqrt(squares) / max(ordinary, 0.5), LEAST_SCALE)
 
     def standard_errors(self) -> Floats:
         """(K,) of a ratio relative, of cycles in cycles; infinite where nothing tells it from the others."""
-        return standard_errors(self.slopes, self.weights, self.scale)
+        return standard_errors(self.slopes, self.scale)
 
 
 def fit_bench(bench: Bench, coefficients: Sequence[Coefficient], start: Values) -> Fit:
@@ -61,31 +73,43 @@ def fit_bench(bench: Bench, coefficients: Sequence[Coefficient], start: Values) 
 
     start : where to begin, and what the coefficients that are not fitted stay at
     """
-    values, held = dict(start), np.zeros(len(coefficients), bool)
+    values, held = _converged(bench, coefficients, start, spread=LEAST_SCALE)
+    spread = _spread(np.log(bench.measured / bench.predicted(values)), len(coefficients))
+    if spread > LEAST_SCALE:
+        values, held = _converged(bench, coefficients, values, spread=spread)
+    errors = np.log(bench.measured / bench.predicted(values))
+    slopes = bench.slopes(values, coefficients)
+    return Fit(values, tuple(coefficients), errors, slopes, huber_weights(errors, spread), held, spread)
+
+
+def _converged(
+    bench: Bench, coefficients: Sequence[Coefficient], start: Values, *, spread: float
+) -> tuple[Values, Flags]:
+    """The coefficients where nothing improves any more, and which stop at a bound."""
+    values, held = start, np.zeros(len(coefficients), bool)
     for _ in range(MAX_STEPS):
         errors = np.log(bench.measured / bench.predicted(values))
-        step, held = bounded_step(bench.slopes(values, coefficients), errors, coefficients, values)
+        slopes = bench.slopes(values, coefficients)
+        step, held = bounded_step(slopes, errors, coefficients, values, spread=spread)
         moved = moved_by(values, coefficients, step)
         change = max(_relative_change(each, values, moved, bench) for each in coefficients)
         values = moved
         if change < STEP_TOLERANCE:
             break
-    errors = np.log(bench.measured / bench.predicted(values))
-    slopes = bench.slopes(values, coefficients)
-    return Fit(values, tuple(coefficients), errors, slopes, huber_weights(errors), held)
+    return values, held
 
 
 def bounded_step(
-    slopes: Floats, errors: Floats, coefficients: Sequence[Coefficient], values: Values
+    slopes: Floats, errors: Floats, coefficients: Sequence[Coefficient], values: Values, *, spread: float
 ) -> tuple[Floats, Flags]:
     """(K,) step that lessens the weighted errors most, and which coefficients a bound stops.
 
-    slopes : (N, K) ; errors : (N,)
+    slopes : (N, K) ; errors : (N,) ; spread : of ordinary errors
     """
     held = np.zeros(len(coefficients), bool)
     step = np.zeros(len(coefficients))
     lowest, highest = (_distances(coefficients, values, end) for end in ("least", "most"))
-    weights = huber_weights(errors)
+    weights = huber_weights(errors, spread)
     for _ in range(len(coefficients) + 1):
         rest = errors - slopes[:, held] @ step[held]
         step[~held] = _solved(slopes[:, ~held], rest, weights)
@@ -97,27 +121,32 @@ def bounded_step(
     return step, held
 
 
-def huber_weights(errors: Floats) -> Floats:
-    """(N,) weights: 1 within some scales of the errors, falling beyond.
+def huber_weights(errors: Floats, spread: float) -> Floats:
+    """(N,) weights: 1 within some spreads of the errors, falling beyond.
 
-    >>> huber_weights(np.array([0.01, -0.01, 0.01, -0.01, 1.0])).round(2).tolist()
-    [1.0, 1.0, 1.0, 1.0, 0.02]
+    >>> huber_weights(np.array([0.01, -0.01, 1.0]), 0.01).round(2).tolist()
+    [1.0, 1.0, 0.01]
     """
-    scale = max(
-        1.4826 * float(np.median(np.abs(errors))), LEAST_SCALE
-    )  # of normal errors, sigma = MAD * 1.4826
-    far = np.abs(errors) / (HUBER_SCALES * scale)
-    return np.asarray(1.0 / np.maximum(far, 1.0))
+    return np.asarray(1.0 / np.maximum(np.abs(errors) / (HUBER_SCALES * spread), 1.0))
 
 
-def standard_errors(slopes: Floats, weights: Floats, scale: float) -> Floats:
+def _spread(errors: Floats, fitted: int) -> float:
+    """Standard deviation of ordinary errors from their median, which bad rows do not move.
+
+    As many of the least errors as there are coefficients are left out: the fit has made them small.
+    """
+    free = np.sort(np.abs(errors))[min(fitted, errors.size - 1) :]
+    return max(SIGMAS_OF_MEDIAN * float(np.median(free)), LEAST_SCALE)
+
+
+def standard_errors(slopes: Floats, scale: float) -> Floats:
     """(K,) standard errors of coefficients whose slopes are (N, K)."""
-    sizes = np.linalg.norm(slopes * np.sqrt(weights)[:, None], axis=0)
+    sizes = np.linalg.norm(slopes, axis=0)
     if not sizes.all():
         return np.full(sizes.size, np.inf)
-    scaled = slopes * np.sqrt(weights)[:, None] / sizes
+    scaled = slopes / sizes
     singular = np.linalg.svd(scaled, compute_uv=False)
-    if scaled.shape[0] < scaled.shape[1] or singular[-1] < 1e-6 * singular[0]:
+    if scaled.shape[0] < scaled.shape[1] or singular[-1] < LEAST_SINGULAR * singular[0]:
         return np.full(sizes.size, np.inf)
     inverse = np.linalg.inv(scaled.T @ scaled)
     return np.asarray(scale * np.sqrt(np.diag(inverse)) / sizes)

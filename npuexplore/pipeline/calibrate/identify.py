@@ -56,31 +56,47 @@ def identify(bench: Bench, start: Values, *, named: Sequence[Coefficient] | None
 
     Raises BadInput where a named one cannot be identified.
     """
-    tried = tuple(named or BY_DEFAULT)
-    fit, refusals = _narrowed(bench, tried, start, keep=() if named else tried[:1])
-    if named and refusals:
-        raise BadInput(f"{path}: {refusals[0]}")
+    if named:
+        return Identified(_named(bench, named, start, path), (), ())
+    fit, refusals = _narrowed(bench, BY_DEFAULT, start)
     ratio = _wanted_wait(fit)
     if ratio is None:
         return Identified(fit, refusals, ())
-    faster = (
-        f"the board takes {100 * ratio:.0f} % of the cycles of {bench.engine.toolchain} kernels in memory "
-        "without wait states: it runs other kernels"
-    )
-    if named:
-        raise BadInput(f"{path}: {faster}; add product to --coefficients in place of memory_wait_ratio")
-    others = (PRODUCT, *tried[1:])
-    fit, refusals = _narrowed(bench, others, {**start, MEMORY_WAIT: 1.0}, keep=(PRODUCT,))
-    said = f"{faster}, so {PRODUCT.key} is fitted in place of {MEMORY_WAIT.key}, which is set to 1"
+    fit, refusals = _narrowed(bench, (PRODUCT, *BY_DEFAULT[1:]), {**start, MEMORY_WAIT: 1.0})
+    said = f"{_faster(bench, ratio)}, so {PRODUCT.key} is fitted, and {MEMORY_WAIT.key} is set to 1"
     return Identified(fit, refusals, (said,), (MEMORY_WAIT,))
 
 
-def well_known(
-    coefficients: Sequence[Coefficient], slopes: Floats, weights: Floats, *, scale: float, bench: Bench
-) -> Floats:
+def _named(bench: Bench, named: Sequence[Coefficient], start: Values, path: str) -> Fit:
+    """The fit of these coefficients; raises BadInput where one of them is not to be told."""
+    fit = fit_bench(bench, named, start)
+    ratio = _wanted_wait(fit)
+    if ratio is not None:
+        raise BadInput(
+            f"{path}: {_faster(bench, ratio)}; name product in --coefficients in place of memory_wait_ratio"
+        )
+    unfelt = _unfelt(bench, named, start)
+    if unfelt:
+        raise BadInput(f"{path}: {unfelt[0]}")
+    ratios = well_known(named, fit.slopes, scale=fit.scale, bench=bench)
+    allowed = max(1, len(bench.cases) - SPARE_CASES)
+    if len(named) > allowed or (len(named) > 1 and max(ratios) > 1.0):
+        worst = int(np.argmax(ratios))
+        raise BadInput(f"{path}: {_refusal(bench, named, worst, fit, allowed=allowed)}")
+    return fit
+
+
+def _faster(bench: Bench, ratio: float) -> str:
+    return (
+        f"the board takes {100 * ratio:.0f} % of the cycles of {bench.engine.toolchain} kernels in memory "
+        "without wait states: it runs other kernels"
+    )
+
+
+def well_known(coefficients: Sequence[Coefficient], slopes: Floats, *, scale: float, bench: Bench) -> Floats:
     """(K,) standard errors over the greatest that are allowed: up to 1 is identified."""
     limits = np.array([error_limit(each, bench) for each in coefficients])
-    return np.asarray(standard_errors(slopes, weights, scale) / limits)
+    return np.asarray(standard_errors(slopes, scale) / limits)
 
 
 def error_limit(coefficient: Coefficient, bench: Bench) -> float:
@@ -89,27 +105,29 @@ def error_limit(coefficient: Coefficient, bench: Bench) -> float:
     return coefficient.most_error_frac * unit
 
 
-def _narrowed(
-    bench: Bench, tried: Sequence[Coefficient], start: Values, *, keep: Sequence[Coefficient]
-) -> tuple[Fit, tuple[Refusal, ...]]:
-    """Fits fewer and fewer coefficients until each is known well enough; `keep` are never given up."""
-    kept, refusals = list[Coefficient](), list[Refusal]()
-    for each, effect in zip(tried, _greatest_effects(bench, tried, start), strict=True):
-        if each in keep or effect >= FELT_FRAC:
-            kept.append(each)
-        else:
-            refusals.append(Refusal(each, f"no measurement spends enough on {each.words} to tell"))
-    while kept:
+def _narrowed(bench: Bench, tried: Sequence[Coefficient], start: Values) -> tuple[Fit, tuple[Refusal, ...]]:
+    """Fits fewer and fewer coefficients until each is known well enough; the first is never given up."""
+    refusals = [each for each in _unfelt(bench, tried, start) if each.coefficient is not tried[0]]
+    kept = [each for each in tried if each not in [refusal.coefficient for refusal in refusals]]
+    allowed = max(1, len(bench.cases) - SPARE_CASES)
+    while True:
         fit = fit_bench(bench, kept, start)
-        ratios = well_known(kept, fit.slopes, fit.weights, scale=fit.scale, bench=bench)
-        free = [index for index, each in enumerate(kept) if each not in keep]
-        allowed = max(1, len(bench.cases) - SPARE_CASES)
-        if not free or (len(kept) <= allowed and max(ratios[free]) <= 1.0):
+        ratios = well_known(kept, fit.slopes, scale=fit.scale, bench=bench)
+        if len(kept) == 1 or (len(kept) <= allowed and max(ratios[1:]) <= 1.0):
             return fit, tuple(refusals)
-        worst = max(free, key=lambda index: ratios[index])
+        worst = 1 + int(np.argmax(ratios[1:]))
         refusals.append(_refusal(bench, kept, worst, fit, allowed=allowed))
         kept.pop(worst)
-    raise BadInput(f"nothing can be fitted: {'; '.join(map(str, refusals))}")
+
+
+def _unfelt(bench: Bench, tried: Sequence[Coefficient], start: Values) -> list[Refusal]:
+    """Coefficients that hardly any cycles of any measurement hang on."""
+    effects = _greatest_effects(bench, tried, start)
+    return [
+        Refusal(each, f"no measurement spends enough on {each.words} to tell")
+        for each, effect in zip(tried, effects, strict=True)
+        if effect < FELT_FRAC
+    ]
 
 
 def _refusal(bench: Bench, kept: Sequence[Coefficient], worst: int, fit: Fit, *, allowed: int) -> Refusal:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from npuexplore.hardware.calibration import RelativeInterval
 from npuexplore.pipeline.calibrate.coefficients import Values
-from npuexplore.pipeline.calibrate.fit import LEAST_SCALE, Fit, bounded_step, huber_weights, moved_by
+from npuexplore.pipeline.calibrate.fit import LEAST_SCALE, Fit, bounded_step, moved_by
 from npuexplore.pipeline.calibrate.identify import well_known
 from npuexplore.pipeline.calibrate.pricing import Bench
 
@@ -83,8 +83,8 @@ def _without(bench: Bench, fit: Fit, start: Values, out: NDArray[np.bool_]) -> V
     kept = ~out
     if not kept.any():
         return start
-    slopes, weights = fit.slopes[kept], huber_weights(fit.errors[kept])
-    known = _identified(bench, fit, slopes, weights)
+    slopes = fit.slopes[kept]
+    known = _identified(bench, fit, slopes)
     values = {
         **fit.values,
         **{each: start[each] for each, is_known in zip(fit.fitted, known, strict=True) if not is_known},
@@ -95,16 +95,16 @@ def _without(bench: Bench, fit: Fit, start: Values, out: NDArray[np.bool_]) -> V
     fitted = [each for each, is_known in zip(fit.fitted, known, strict=True) if is_known]
     if not fitted:
         return values
-    step, _ = bounded_step(slopes[:, known], errors, fitted, values)
+    step, _ = bounded_step(slopes[:, known], errors, fitted, values, spread=fit.spread)
     return moved_by(values, fitted, step)
 
 
-def _identified(bench: Bench, fit: Fit, slopes: Floats, weights: Floats) -> NDArray[np.bool_]:
+def _identified(bench: Bench, fit: Fit, slopes: Floats) -> NDArray[np.bool_]:
     """(K,) coefficients that these measurements tell; the first is always among them."""
     known = np.ones(len(fit.fitted), bool)
     while True:
         chosen = [each for each, is_known in zip(fit.fitted, known, strict=True) if is_known]
-        ratios = well_known(chosen, slopes[:, known], weights, scale=fit.scale, bench=bench)
+        ratios = well_known(chosen, slopes[:, known], scale=fit.scale, bench=bench)
         if len(chosen) == 1 or max(ratios[1:]) <= 1.0:
             return known
         worst = 1 + int(np.argmax(ratios[1:]))

@@ -286,10 +286,10 @@ def _check_macs(row: Row, network: Network) -> None:
 def _remark(choice: LayerPlan, steps: int) -> str:
     words = []
     if choice.structure != "dense":
-        block = "x".join(map(str, choice.block)) + " " if choice.block else ""
-        words.append(f"{choice.structure} {block}{100 * choice.sparsity_frac:g} %")
+        pattern = "x".join(map(str, choice.block)) if choice.block else choice.structure
+        words.append(f"{pattern} {100 * choice.sparsity_frac:g}%")
     if (choice.weight_bits, choice.activation_bits) != (8, 8):
         words.append(f"w{choice.weight_bits} a{choice.activation_bits}")
     if steps > 1:
         words.append(f"{steps} steps")
-    return f" ({', '.join(words)})" if words else ""
+    return "".join(f", {word}" for word in words)

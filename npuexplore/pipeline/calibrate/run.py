@@ -137,6 +137,7 @@ def _judged(
         file=_plain(file),
         rows=len(measurements),
         cases=len(bench.cases),
+        measured=_measured(measurements),
         date=_plain(said.date or _joined(each.date for each in measurements) or today),
         board=_plain_or_none(said.board or _joined(each.board for each in measurements)),
         stack=_plain_or_none(said.stack or _joined(each.stack for each in measurements)),
@@ -207,6 +208,12 @@ def _remarks(
             "nothing of others"
         )
     return said
+
+
+def _measured(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    """Kinds of layers, and whether some were sparse."""
+    kinds = dict.fromkeys(layer.kind for each in measurements for layer in each.case.network.layers)
+    return (*kinds, *(("sparse",) if any(each.case.sparse for each in measurements) else ()))
 
 
 def _joined(texts: Iterable[str | None]) -> str | None:

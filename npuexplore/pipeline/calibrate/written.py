@@ -84,4 +84,6 @@ def _mapping(node: Mapping[str, Any], depth: int = 0) -> list[str]:
 def _scalar(value: Any) -> str:
     if value is None:
         return "null"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
     return plain_or_quoted(value) if isinstance(value, str) else f"{value!r}"
