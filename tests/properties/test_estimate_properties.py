@@ -89,7 +89,11 @@ def test_more_zeros_never_take_more_bytes_or_cycles_within_a_structure(
         for sparsity in (fewer, more)
     )
 
-    for figure in ("weight_bytes", "flash_bytes", "sram_bytes", "kept_macs", "cycles"):
+    for figure in ("sram_bytes", "kept_macs", "cycles"):
+        assert getattr(sparser, figure)[0] <= getattr(sparse, figure)[0], figure
+    if profile.engine.family == "ethos_u85" and sparser.cycles[0] < sparse.cycles[0]:
+        return  # the weights may have changed to a faster format that takes more bytes
+    for figure in ("weight_bytes", "flash_bytes"):
         assert getattr(sparser, figure)[0] <= getattr(sparse, figure)[0], figure
 
 
