@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ CELL_INTEGER_BITS = 4
 """An int16 cell state spans -16..16: tanh is 1 to the last bit of int8 well before that."""
 INPUT_SPAN = 8.0
 """Input features, in deviations, are kept within +-8."""
+MANTISSA_BITS = {4: 23, 8: 52}
+"""Of floating-point numbers, by their bytes."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ def snap(values: FloatArray, grid: Grid) -> None:
     [0.5, 0.5, -0.5]
     """
     if math.frexp(grid.step)[0] == 0.5:
-        anchor = 1.5 * 2.0 ** np.finfo(values.dtype).nmant * grid.step
-        values += anchor  # a sum this large has no bits left below the step
+        anchor = rounding_anchor(grid.step, values.dtype)
+        values += anchor
         values -= anchor
         values.clip(grid.low * grid.step, grid.high * grid.step, out=values)
         return
@@ -54,6 +57,16 @@ def snap(values: FloatArray, grid: Grid) -> None:
     np.rint(values, out=values)
     values.clip(grid.low, grid.high, out=values)
     values *= grid.step
+
+
+def rounding_anchor(step: float, dtype: np.dtype[Any]) -> float:
+    """A number so large that a sum with it has no bits left below `step`, a power of two.
+
+    >>> anchor = rounding_anchor(0.5, np.dtype("f8"))
+    >>> 0.3 + anchor - anchor
+    0.5
+    """
+    return float(1.5 * 2.0 ** MANTISSA_BITS[dtype.itemsize] * step)
 
 
 def signed_grid(bits: int, span: float) -> Grid:

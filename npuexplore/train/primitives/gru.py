@@ -13,17 +13,19 @@ import numpy as np
 from autograd.extend import defvjp_argnums
 from autograd.tracer import isbox
 
-from npuexplore.compression.quantize import RecurrentGrid, snap
+from npuexplore.compression.quantize import RecurrentGrid
 from npuexplore.train.primitives.declare import differentiable
 from npuexplore.train.primitives.recurrent import (
-    add_outer_products,
+    ChunkSums,
     block_product,
     by_gate,
     column_blocks,
     padded_transpose,
+    snap_hidden,
     time_chunks,
 )
-from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.train.primitives.skip import Skip, Skipping, SkippingBack, Updates
+from npuexplore.train.primitives.workspace import Workspace, aligned_copy, aligned_empty, aligned_zeros
 from npuexplore.units import FloatArray
 
 RESET, UPDATE, NEW = range(3)
@@ -36,19 +38,24 @@ def gru_seq(
     bias: Any,
     bias_hh: Any,
     *,
+    start: Any = None,
     grid: RecurrentGrid | None = None,
+    skip: Skip | None = None,
     workspace: Workspace | None = None,
 ) -> Any:
-    """Hidden states of a GRU that starts at rest.
+    """Hidden states of a GRU.
 
-    inputs : (T, B, I) ; w_ih : (3H, I) ; w_hh : (3H, H) ; bias, bias_hh : (3H,), gates `rzn` ;
-    returns (T, B, H). `grid` rounds h at every step (gradients pass straight through). A taped result
-    lives in `workspace` until its next forward pass.
+    inputs : (T, B, I) ; w_ih : (3H, I) ; w_hh : (3H, H) ; bias, bias_hh : (3H,), gates `rzn` ; start : (B, H)
+    state before the first frame, None = zeros ; returns (T, B, H). `grid` rounds h at every step (gradients
+    pass straight through); `skip` holds it in some frames. A taped result lives in `workspace` until its next
+    forward pass.
     """
-    arguments = (inputs, w_ih, w_hh, bias, bias_hh)
+    gate, updates = ((None, None), None) if skip is None else (skip.arguments, skip.updates)
+    arguments = (inputs, w_ih, w_hh, bias, bias_hh, start, *gate)
+    workspace = workspace or Workspace()
     if any(isbox(value) for value in arguments):
-        return _taped(*arguments, grid=grid, workspace=workspace or Workspace())
-    return _sequence(_kept(Workspace(), inputs, w_hh, whole=False), arguments, grid)
+        return _taped(*arguments, grid=grid, updates=updates, workspace=workspace)
+    return _sequence(arguments, grid=grid, updates=updates, workspace=workspace, whole=False)
 
 
 @dataclass(frozen=True)
@@ -61,46 +68,69 @@ class _Kept:
     """(T or 1, B, H) U h + b_hh of the n gate."""
     hidden: FloatArray
     """(T + 1, B, H)"""
+    candidates: FloatArray
+    """(T or 1, 1, B, H) states that held rows would have had; (0, ...) without skipping."""
+
+    @property
+    def states(self) -> tuple[FloatArray]:
+        """The ring that skipping holds."""
+        return (self.hidden,)
 
 
-def _kept(workspace: Workspace, inputs: FloatArray, w_hh: FloatArray, *, whole: bool) -> _Kept:
+def _kept(arguments: tuple[Any, ...], workspace: Workspace, *, skips: bool, whole: bool) -> _Kept:
     """Buffers for the whole sequence, as a gradient needs, or for the running step only."""
-    (frames, batch, _), units, dtype = inputs.shape, w_hh.shape[1], inputs.dtype
+    inputs, units = arguments[0], arguments[2].shape[1]
+    (frames, batch, _), dtype = inputs.shape, inputs.dtype
     steps = frames if whole else 1
     return _Kept(
         workspace.array("gates", (steps, 3, batch, units), dtype),
         workspace.array("proposals", (steps, batch, units), dtype),
         workspace.array("hidden", (frames + 1, batch, units), dtype),
+        workspace.array("candidates", (steps if skips else 0, 1, batch, units), dtype),
     )
 
 
 def _halved(rows: FloatArray) -> FloatArray:
     """A copy with the 1/2 of the sigmoid gates folded in."""
-    halved = np.array(rows)
+    halved = aligned_copy(rows)
     halved[: rows.shape[0] * 2 // 3] *= 0.5
     return halved
 
 
-def _sequence(kept: _Kept, arguments: tuple[Any, ...], grid: RecurrentGrid | None) -> FloatArray:
+def _sequence(
+    arguments: tuple[Any, ...],
+    *,
+    grid: RecurrentGrid | None,
+    updates: Updates | None,
+    workspace: Workspace,
+    whole: bool,
+) -> FloatArray:
     """The forward pass, chunk by chunk: project the inputs, then step through time."""
-    inputs, w_ih, w_hh, bias, bias_hh = arguments
+    inputs, w_ih, w_hh, bias, bias_hh, start_state, *gate = arguments
     (frames, batch, features), width, units = inputs.shape, w_ih.shape[0], w_hh.shape[1]
+    kept = _kept(arguments, workspace, skips=updates is not None, whole=whole)
     w_in = padded_transpose(_halved(w_ih))
     w_rec = column_blocks(_halved(w_hh).reshape(3, units, units).transpose(0, 2, 1), batch)
     in_bias, rec_bias = (
-        np.repeat(_halved(rows).reshape(3, 1, units), batch, axis=1) for rows in (bias, bias_hh)
+        aligned_copy(np.repeat(_halved(rows).reshape(3, 1, units), batch, axis=1)) for rows in (bias, bias_hh)
     )
-    linear, recurrent = (np.empty((3, batch, units), inputs.dtype) for _ in range(2))
-    kept.hidden[0] = 0.0
+    linear, recurrent = (aligned_empty((3, batch, units), inputs.dtype) for _ in range(2))
+    kept.hidden[0] = 0.0 if start_state is None else start_state
+    skipping = updates and Skipping(updates, kept.states, kept.candidates, (gate[0], gate[1]), workspace)
     for start, stop in time_chunks(frames, batch, width):
-        projected = inputs[start:stop].reshape(-1, features) @ w_in
+        projected = workspace.array(
+            f"projected {stop - start}", ((stop - start) * batch, width), inputs.dtype
+        )
+        np.matmul(inputs[start:stop].reshape(-1, features), w_in, out=projected)
         for frame, rows in enumerate(projected.reshape(-1, batch, width), start):
             np.add(by_gate(rows, 3), in_bias, out=linear)
             block_product(kept.hidden[frame], w_rec, out=recurrent)
             recurrent += rec_bias
             _step(linear, recurrent, kept, frame)
             if grid is not None:
-                snap(kept.hidden[frame + 1], grid.hidden)
+                snap_hidden(kept.hidden[frame + 1], grid.hidden)
+            if skipping:
+                skipping.step(frame)
     return kept.hidden[1:]
 
 
@@ -124,18 +154,10 @@ def _step(linear: FloatArray, recurrent: FloatArray, kept: _Kept, frame: int) ->
 
 @differentiable
 def _taped(
-    inputs: FloatArray,
-    w_ih: FloatArray,
-    w_hh: FloatArray,
-    bias: FloatArray,
-    bias_hh: FloatArray,
-    *,
-    grid: RecurrentGrid | None,
-    workspace: Workspace,
+    *arguments: Any, grid: RecurrentGrid | None, updates: Updates | None, workspace: Workspace
 ) -> FloatArray:
     workspace.begin()
-    kept = _kept(workspace, inputs, w_hh, whole=True)
-    return _sequence(kept, (inputs, w_ih, w_hh, bias, bias_hh), grid)
+    return _sequence(arguments, grid=grid, updates=updates, workspace=workspace, whole=True)
 
 
 def _step_back(
@@ -166,39 +188,33 @@ def _step_back(
     np.multiply(pull[NEW], scratch, out=pull[RESET])
 
 
-@dataclass(frozen=True)
-class _Gradients:
-    """Sums over the chunks; the weights' transposed."""
-
-    inputs: FloatArray | None
-    w_ih: FloatArray
-    w_hh: FloatArray
-    bias: FloatArray
-    bias_hh: FloatArray
-
-
 def _backward(
-    workspace: Workspace, d_out: FloatArray, args: tuple[Any, ...], *, wants_inputs: bool
-) -> _Gradients:
+    d_out: FloatArray,
+    arguments: tuple[Any, ...],
+    *,
+    updates: Updates | None,
+    workspace: Workspace,
+    wants_inputs: bool,
+) -> tuple[Any, ...]:
     """Backpropagation through time; each chunk's gradients are summed while it is in cache."""
-    inputs, w_ih, w_hh = args[:3]
+    inputs, w_ih, w_hh = arguments[:3]
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
-    kept = _kept(workspace, inputs, w_hh, whole=True)
-    d_hidden, scratch = np.zeros((batch, units), dtype), np.empty((batch, units), dtype)
-    through, pull = np.empty((3, batch, units), dtype), np.empty((3, batch, units), dtype)
-    w_rec = column_blocks(w_hh.reshape(3, units, units), batch)
-    sums = _Gradients(
-        np.empty(inputs.shape, dtype) if wants_inputs else None,
-        np.zeros((inputs.shape[2], width), dtype),
-        np.zeros((units, width), dtype),
-        np.zeros(width, dtype),
-        np.zeros(width, dtype),
+    kept = _kept(arguments, workspace, skips=updates is not None, whole=True)
+    skipping = updates and SkippingBack(updates, kept.states, kept.candidates, arguments[6:], workspace)
+    d_hidden, scratch = aligned_zeros((batch, units), dtype), aligned_empty((batch, units), dtype)
+    through, pull = aligned_empty((3, batch, units), dtype), aligned_empty((3, batch, units), dtype)
+    w_rec, sums = (
+        column_blocks(w_hh.reshape(3, units, units), batch),
+        ChunkSums(inputs, w_ih, units, wants_inputs),
     )
+    bias_hh = np.zeros(width, dtype)
     for start, stop in reversed(time_chunks(frames, batch, width)):
         d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
         d_recurrent = workspace.array(f"d_recurrent {stop - start}", (stop - start, batch, width), dtype)
         for frame in range(stop - 1, start - 1, -1):
             d_hidden += d_out[frame]
+            if skipping:
+                skipping.before_step(frame, (d_hidden,))
             gates = kept.gates[frame]
             _step_back(gates, kept.proposals[frame], kept.hidden[frame], d_hidden, pull, scratch)
             by_gate(d_linear[frame - start], 3)[:] = pull
@@ -206,23 +222,12 @@ def _backward(
             by_gate(d_recurrent[frame - start], 3)[:] = pull
             block_product(pull[:, None], w_rec, out=through)
             d_hidden += np.add.reduce(through, axis=0)
-        _add_chunk(sums, inputs[start:stop], kept.hidden[start:stop], d_linear, d_recurrent)
-        if sums.inputs is not None:
-            flat = d_linear.reshape(-1, width)
-            np.matmul(flat, w_ih, out=sums.inputs[start:stop].reshape(flat.shape[0], -1))
-    return sums
-
-
-def _add_chunk(
-    sums: _Gradients, inputs: FloatArray, before: FloatArray, d_linear: FloatArray, d_recurrent: FloatArray
-) -> None:
-    width = d_linear.shape[2]
-    linear, recurrent = d_linear.reshape(-1, width), d_recurrent.reshape(-1, width)
-    ones = np.ones(linear.shape[0], linear.dtype)
-    add_outer_products(sums.w_ih, inputs.reshape(-1, inputs.shape[2]), linear)
-    add_outer_products(sums.w_hh, before.reshape(-1, before.shape[2]), recurrent)
-    np.add(sums.bias, ones @ linear, out=sums.bias)
-    np.add(sums.bias_hh, ones @ recurrent, out=sums.bias_hh)
+            if skipping:
+                skipping.after_step((d_hidden,))
+        sums.add(start, stop, d_linear, d_recurrent, kept.hidden[start:stop])
+        bias_hh += np.ones((stop - start) * batch, dtype) @ d_recurrent.reshape(-1, width)
+    gate = skipping.gradients() if skipping else ()
+    return sums.inputs, sums.w_ih, sums.w_hh, sums.bias, bias_hh, d_hidden, *gate
 
 
 def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -232,9 +237,9 @@ def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: 
 
     def vjp(d_out: FloatArray) -> tuple[Any, ...]:
         workspace.consume(generation)
-        sums = _backward(workspace, d_out, args, wants_inputs=0 in argnums)
-        w_ih, w_hh = (np.ascontiguousarray(total.T) for total in (sums.w_ih, sums.w_hh))
-        gradients = (sums.inputs, w_ih, w_hh, sums.bias, sums.bias_hh)
+        gradients = _backward(
+            d_out, args, updates=kwargs["updates"], workspace=workspace, wants_inputs=0 in argnums
+        )
         return tuple(gradients[argnum] for argnum in argnums)
 
     return vjp

@@ -1,7 +1,6 @@
 """A whole LSTM sequence as one differentiable primitive with hand-written backpropagation through time.
 
-Inside, gates are packed `i f o | g`, so that one tanh serves all of them:
-sigmoid(x) = (1 + tanh(x / 2)) / 2, with the inner 1/2 folded into the weights.
+One tanh serves all gates: sigmoid(x) = (1 + tanh(x / 2)) / 2, with the inner 1/2 folded into the weights.
 """
 
 from __future__ import annotations
@@ -16,19 +15,21 @@ from autograd.tracer import isbox
 from npuexplore.compression.quantize import RecurrentGrid, snap
 from npuexplore.train.primitives.declare import differentiable
 from npuexplore.train.primitives.recurrent import (
-    add_outer_products,
+    ChunkSums,
     block_product,
     by_gate,
     column_blocks,
     padded_transpose,
+    snap_hidden,
     time_chunks,
 )
-from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.train.primitives.skip import Skip, Skipping, SkippingBack, Updates
+from npuexplore.train.primitives.workspace import Workspace, aligned_copy, aligned_empty
 from npuexplore.units import FloatArray
-from npuexplore.workload.gates import LSTM_GATES, reorder_gates
 
-PACKED = "ifog"
-IN, FORGET, OUT, CELL = range(4)
+IN, FORGET, CELL, OUT = range(4)
+SIGMOIDS = (slice(IN, CELL), slice(OUT, OUT + 1))
+"""Gates `ifgo` that are sigmoids."""
 
 
 def lstm_seq(
@@ -37,18 +38,24 @@ def lstm_seq(
     w_hh: Any,
     bias: Any,
     *,
+    start: tuple[Any, Any] = (None, None),
     grid: RecurrentGrid | None = None,
+    skip: Skip | None = None,
     workspace: Workspace | None = None,
 ) -> Any:
-    """Hidden states of an LSTM that starts at rest.
+    """Hidden states of an LSTM.
 
-    inputs : (T, B, I) ; w_ih : (4H, I) ; w_hh : (4H, H) ; bias : (4H,), gates `ifgo` ; returns (T, B, H).
-    `grid` rounds h and c at every step (gradients pass straight through). A taped result lives in
-    `workspace` until its next forward pass.
+    inputs : (T, B, I) ; w_ih : (4H, I) ; w_hh : (4H, H) ; bias : (4H,), gates `ifgo` ; start : hidden and
+    cell state (B, H) before the first frame, None = zeros ; returns (T, B, H).
+    `grid` rounds h and c at every step (gradients pass straight through); `skip` holds both in some frames.
+    A taped result lives in `workspace` until its next forward pass.
     """
-    if any(isbox(value) for value in (inputs, w_ih, w_hh, bias)):
-        return _taped(inputs, w_ih, w_hh, bias, grid=grid, workspace=workspace or Workspace())
-    return _sequence(_kept(Workspace(), inputs, w_hh, whole=False), inputs, w_ih, w_hh, bias, grid)
+    gate, updates = ((None, None), None) if skip is None else (skip.arguments, skip.updates)
+    arguments = (inputs, w_ih, w_hh, bias, *start, *gate)
+    workspace = workspace or Workspace()
+    if any(isbox(value) for value in arguments):
+        return _taped(*arguments, grid=grid, updates=updates, workspace=workspace)
+    return _sequence(arguments, grid=grid, updates=updates, workspace=workspace, whole=False)
 
 
 @dataclass(frozen=True)
@@ -56,62 +63,74 @@ class _Kept:
     """What the forward pass leaves; each array is a ring over its first axis."""
 
     gates: FloatArray
-    """(T or 1, 4, B, H) gate values i f o g."""
+    """(T or 1, 4, B, H) gate values i f g o."""
     cells: FloatArray
     """(T + 1 or 2, B, H)"""
     hidden: FloatArray
     """(T + 1, B, H)"""
+    candidates: FloatArray
+    """(T or 1, 2, B, H) hidden and cell state that held rows would have had; (0, ...) without skipping."""
+
+    @property
+    def states(self) -> tuple[FloatArray, FloatArray]:
+        """The rings that skipping holds."""
+        return self.hidden, self.cells
 
 
-def _kept(workspace: Workspace, inputs: FloatArray, w_hh: FloatArray, *, whole: bool) -> _Kept:
+def _kept(arguments: tuple[Any, ...], workspace: Workspace, *, skips: bool, whole: bool) -> _Kept:
     """Buffers for the whole sequence, as a gradient needs, or for the running step only."""
-    (frames, batch, _), units, dtype = inputs.shape, w_hh.shape[1], inputs.dtype
+    inputs, units = arguments[0], arguments[2].shape[1]
+    (frames, batch, _), dtype = inputs.shape, inputs.dtype
     steps = frames if whole else 1
     return _Kept(
         workspace.array("gates", (steps, 4, batch, units), dtype),
         workspace.array("cells", (steps + 1, batch, units), dtype),
         workspace.array("hidden", (frames + 1, batch, units), dtype),
+        workspace.array("candidates", (steps if skips else 0, 2, batch, units), dtype),
     )
 
 
-def _packed(rows: FloatArray) -> FloatArray:
-    return reorder_gates(rows, have=LSTM_GATES, want=PACKED)
-
-
-def _unpacked(rows: FloatArray) -> FloatArray:
-    return reorder_gates(rows, have=PACKED, want=LSTM_GATES)
-
-
-def _halved(packed: FloatArray) -> FloatArray:
-    """Packed rows with the 1/2 of the sigmoid gates folded in, in place."""
-    packed[: packed.shape[0] * 3 // 4] *= 0.5
-    return packed
+def _halved(rows: FloatArray) -> FloatArray:
+    """A copy with the 1/2 of the sigmoid gates folded in."""
+    halved = aligned_copy(rows)
+    for gates in SIGMOIDS:
+        halved.reshape(4, -1)[gates] *= 0.5
+    return halved
 
 
 def _sequence(
-    kept: _Kept,
-    inputs: FloatArray,
-    w_ih: FloatArray,
-    w_hh: FloatArray,
-    bias: FloatArray,
+    arguments: tuple[Any, ...],
+    *,
     grid: RecurrentGrid | None,
+    updates: Updates | None,
+    workspace: Workspace,
+    whole: bool,
 ) -> FloatArray:
     """The forward pass, chunk by chunk: project the inputs, then step through time."""
+    inputs, w_ih, w_hh, bias, *starts, gate_weights, gate_bias = arguments
     (frames, batch, features), width, units = inputs.shape, w_ih.shape[0], w_hh.shape[1]
-    w_in = padded_transpose(_halved(_packed(w_ih)))
-    w_rec = column_blocks(_halved(_packed(w_hh)).reshape(4, units, units).transpose(0, 2, 1), batch)
-    bias_rows = np.repeat(_halved(_packed(bias)).reshape(4, 1, units), batch, axis=1)
-    linear = np.empty((4, batch, units), inputs.dtype)
-    scratch = np.empty((batch, units), inputs.dtype)
-    kept.cells[0] = 0.0
-    kept.hidden[0] = 0.0
+    kept = _kept(arguments, workspace, skips=updates is not None, whole=whole)
+    w_in = padded_transpose(_halved(w_ih))
+    w_rec = column_blocks(_halved(w_hh).reshape(4, units, units).transpose(0, 2, 1), batch)
+    bias_rows = aligned_copy(np.repeat(_halved(bias).reshape(4, 1, units), batch, axis=1))
+    linear = aligned_empty((4, batch, units), inputs.dtype)
+    scratch = aligned_empty((batch, units), inputs.dtype)
+    for state, given in zip(kept.states, starts, strict=True):
+        state[0] = 0.0 if given is None else given
+    gate = (gate_weights, gate_bias)
+    skipping = updates and Skipping(updates, kept.states, kept.candidates, gate, workspace)
     for start, stop in time_chunks(frames, batch, width):
-        projected = inputs[start:stop].reshape(-1, features) @ w_in
+        projected = workspace.array(
+            f"projected {stop - start}", ((stop - start) * batch, width), inputs.dtype
+        )
+        np.matmul(inputs[start:stop].reshape(-1, features), w_in, out=projected)
         for frame, rows in enumerate(projected.reshape(-1, batch, width), start):
             block_product(kept.hidden[frame], w_rec, out=linear)
             linear += bias_rows
             linear += by_gate(rows, 4)
             _step(linear, kept, frame, scratch, grid)
+            if skipping:
+                skipping.step(frame)
     return kept.hidden[1:]
 
 
@@ -123,9 +142,10 @@ def _step(
     before, cell = kept.cells[frame % len(kept.cells)], kept.cells[(frame + 1) % len(kept.cells)]
     hidden = kept.hidden[frame + 1]
     np.tanh(linear, out=gates)
-    sigmoids = gates[:CELL]
-    sigmoids *= 0.5
-    sigmoids += 0.5
+    for each in SIGMOIDS:
+        sigmoid = gates[each]
+        sigmoid *= 0.5
+        sigmoid += 0.5
     np.multiply(gates[FORGET], before, out=cell)
     np.multiply(gates[IN], gates[CELL], out=scratch)
     cell += scratch
@@ -134,21 +154,15 @@ def _step(
     np.tanh(cell, out=scratch)
     np.multiply(gates[OUT], scratch, out=hidden)
     if grid is not None:
-        snap(hidden, grid.hidden)
+        snap_hidden(hidden, grid.hidden)
 
 
 @differentiable
 def _taped(
-    inputs: FloatArray,
-    w_ih: FloatArray,
-    w_hh: FloatArray,
-    bias: FloatArray,
-    *,
-    grid: RecurrentGrid | None,
-    workspace: Workspace,
+    *arguments: Any, grid: RecurrentGrid | None, updates: Updates | None, workspace: Workspace
 ) -> FloatArray:
     workspace.begin()
-    return _sequence(_kept(workspace, inputs, w_hh, whole=True), inputs, w_ih, w_hh, bias, grid)
+    return _sequence(arguments, grid=grid, updates=updates, workspace=workspace, whole=True)
 
 
 class _Back:
@@ -162,13 +176,15 @@ class _Back:
         self.pull = workspace.array("pull", (4, batch, units), dtype)
         self.hidden[:] = 0.0
         self.cell[:] = 0.0
+        self.states = (self.hidden, self.cell)
 
 
 def _step_back(gates: FloatArray, before: FloatArray, cell: FloatArray, back: _Back) -> None:
     """Gradients of one step's pre-activations into back.pull; back.cell becomes the step before's."""
     slopes, pull, scratch = back.slopes, back.pull, back.scratch
     np.multiply(gates, gates, out=slopes)
-    np.subtract(gates[:CELL], slopes[:CELL], out=slopes[:CELL])
+    for each in SIGMOIDS:
+        np.subtract(gates[each], slopes[each], out=slopes[each])
     np.subtract(1.0, slopes[CELL], out=slopes[CELL])
     cell_tanh = np.tanh(cell, out=pull[FORGET])
     np.multiply(back.hidden, cell_tanh, out=pull[OUT])
@@ -183,42 +199,36 @@ def _step_back(gates: FloatArray, before: FloatArray, cell: FloatArray, back: _B
     pull *= slopes
 
 
-@dataclass(frozen=True)
-class _Gradients:
-    """Sums over the chunks; the weights' transposed and packed."""
-
-    inputs: FloatArray | None
-    w_ih: FloatArray
-    w_hh: FloatArray
-    bias: FloatArray
-
-
 def _backward(
-    workspace: Workspace, d_out: FloatArray, args: tuple[Any, ...], *, wants_inputs: bool
-) -> _Gradients:
+    d_out: FloatArray,
+    arguments: tuple[Any, ...],
+    *,
+    updates: Updates | None,
+    workspace: Workspace,
+    wants_inputs: bool,
+) -> tuple[Any, ...]:
     """Backpropagation through time; each chunk's gradients are summed while it is in cache."""
-    inputs, w_ih, w_hh, _ = args
+    inputs, w_ih, w_hh = arguments[:3]
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
-    kept, back = _kept(workspace, inputs, w_hh, whole=True), _Back(workspace, batch, units, dtype)
-    w_in, w_rec = _packed(w_ih), column_blocks(_packed(w_hh).reshape(4, units, units), batch)
-    d_inputs = np.empty(inputs.shape, dtype) if wants_inputs else None
-    d_in, d_rec = np.zeros((inputs.shape[2], width), dtype), np.zeros((units, width), dtype)
-    d_bias = np.zeros(width, dtype)
+    kept = _kept(arguments, workspace, skips=updates is not None, whole=True)
+    skipping = updates and SkippingBack(updates, kept.states, kept.candidates, arguments[6:], workspace)
+    back, sums = _Back(workspace, batch, units, dtype), ChunkSums(inputs, w_ih, units, wants_inputs)
+    w_rec = column_blocks(w_hh.reshape(4, units, units), batch)
     for start, stop in reversed(time_chunks(frames, batch, width)):
         d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
         for frame in range(stop - 1, start - 1, -1):
             back.hidden += d_out[frame]
+            if skipping:
+                skipping.before_step(frame, back.states)
             _step_back(kept.gates[frame], kept.cells[frame], kept.cells[frame + 1], back)
             by_gate(d_linear[frame - start], 4)[:] = back.pull
             block_product(back.pull[:, None], w_rec, out=back.slopes)
             np.add.reduce(back.slopes, axis=0, out=back.hidden)
-        flat = d_linear.reshape(-1, width)
-        add_outer_products(d_in, inputs[start:stop].reshape(flat.shape[0], -1), flat)
-        add_outer_products(d_rec, kept.hidden[start:stop].reshape(-1, units), flat)
-        d_bias += np.ones(flat.shape[0], dtype) @ flat
-        if d_inputs is not None:
-            np.matmul(flat, w_in, out=d_inputs[start:stop].reshape(flat.shape[0], -1))
-    return _Gradients(d_inputs, d_in, d_rec, d_bias)
+            if skipping:
+                skipping.after_step(back.states)
+        sums.add(start, stop, d_linear, d_linear, kept.hidden[start:stop])
+    gate = skipping.gradients() if skipping else ()
+    return sums.inputs, sums.w_ih, sums.w_hh, sums.bias, back.hidden.copy(), back.cell.copy(), *gate
 
 
 def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -228,9 +238,9 @@ def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: 
 
     def vjp(d_out: FloatArray) -> tuple[Any, ...]:
         workspace.consume(generation)
-        sums = _backward(workspace, d_out, args, wants_inputs=0 in argnums)
-        w_ih, w_hh = (_unpacked(np.ascontiguousarray(total.T)) for total in (sums.w_ih, sums.w_hh))
-        gradients = (sums.inputs, w_ih, w_hh, _unpacked(sums.bias))
+        gradients = _backward(
+            d_out, args, updates=kwargs["updates"], workspace=workspace, wants_inputs=0 in argnums
+        )
         return tuple(gradients[argnum] for argnum in argnums)
 
     return vjp

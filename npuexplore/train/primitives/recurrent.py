@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.blas import dgemm, sgemm
 
+from npuexplore.compression.quantize import Grid, rounding_anchor
+from npuexplore.train.primitives.workspace import aligned_copy, aligned_empty, aligned_zeros
 from npuexplore.units import FloatArray
 
 PADDING_ELEMS = 32
@@ -22,7 +24,7 @@ def padded_transpose(rows: FloatArray) -> FloatArray:
     >>> padded_transpose(np.zeros((4, 2), np.float32)).strides
     (144, 4)
     """
-    padded = np.empty((rows.shape[1], rows.shape[0] + PADDING_ELEMS), rows.dtype)[:, : rows.shape[0]]
+    padded = aligned_empty((rows.shape[1], rows.shape[0] + PADDING_ELEMS), rows.dtype)[:, : rows.shape[0]]
     padded[:] = rows.T
     return padded
 
@@ -49,7 +51,7 @@ def column_blocks(weights: FloatArray, batch: int) -> FloatArray:
     gates, inner, columns = weights.shape
     fitting = [n for n in BLOCK_COLUMNS if columns % n == 0 and batch * inner * n <= SMALL_PRODUCT_MACS]
     width = max(fitting, default=columns)
-    return np.ascontiguousarray(weights.reshape(gates, inner, -1, width).transpose(0, 2, 1, 3))
+    return aligned_copy(weights.reshape(gates, inner, -1, width).transpose(0, 2, 1, 3))
 
 
 def block_product(left: FloatArray, blocks: FloatArray, out: FloatArray) -> None:
@@ -66,6 +68,20 @@ def by_gate(rows: FloatArray, gates: int) -> FloatArray:
     return rows.reshape(rows.shape[0], gates, -1).transpose(1, 0, 2)
 
 
+def snap_hidden(values: FloatArray, grid: Grid) -> None:
+    """`snap` of values within -1..1 to a grid that begins at -1: only its top can be passed.
+
+    >>> row = np.array([0.3, 1.0, -1.0], np.float32)
+    >>> snap_hidden(row, Grid(0.5, -2, 1))
+    >>> row.tolist()
+    [0.5, 0.5, -1.0]
+    """
+    anchor = rounding_anchor(grid.step, values.dtype)
+    values += anchor
+    values -= anchor
+    np.minimum(values, grid.high * grid.step, out=values)
+
+
 def add_outer_products(total: FloatArray, left: FloatArray, right: FloatArray) -> None:
     """total += left^T right, in place.
 
@@ -78,3 +94,30 @@ def add_outer_products(total: FloatArray, left: FloatArray, right: FloatArray) -
     """
     gemm = sgemm if total.dtype == np.float32 else dgemm
     gemm(1.0, right.T, left.T, beta=1.0, c=total.T, trans_b=1, overwrite_c=1)
+
+
+class ChunkSums:
+    """Gradients of a recurrent layer's inputs and parameters, summed chunk by chunk."""
+
+    def __init__(self, inputs: FloatArray, w_ih: FloatArray, units: int, wants_inputs: bool) -> None:
+        width, dtype = w_ih.shape[0], inputs.dtype
+        self._values, self._w_in = inputs, aligned_copy(w_ih) if wants_inputs else w_ih
+        self.inputs = aligned_empty(inputs.shape, dtype) if wants_inputs else None
+        self.w_ih = aligned_zeros((width, inputs.shape[2]), dtype)
+        self.w_hh = aligned_zeros((width, units), dtype)
+        self.bias = np.zeros(width, dtype)
+
+    def add(
+        self, start: int, stop: int, d_linear: FloatArray, d_recurrent: FloatArray, before: FloatArray
+    ) -> None:
+        """Add frames start .. stop - 1.
+
+        d_linear, d_recurrent : (N, B, G H) gradients of the projections of inputs and state ; before :
+        (N, B, H) the states before each frame.
+        """
+        linear, recurrent = (each.reshape(-1, each.shape[2]) for each in (d_linear, d_recurrent))
+        add_outer_products(self.w_ih, linear, self._values[start:stop].reshape(linear.shape[0], -1))
+        add_outer_products(self.w_hh, recurrent, before.reshape(linear.shape[0], -1))
+        self.bias += np.ones(linear.shape[0], linear.dtype) @ linear
+        if self.inputs is not None:
+            np.matmul(linear, self._w_in, out=self.inputs[start:stop].reshape(linear.shape[0], -1))
