@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from npuexplore.errors import BadInput
 from npuexplore.pipeline.verify.sparse_breakeven_best import REPLAY as BREAK_EVEN
 from npuexplore.pipeline.verify.sparse_kernels import REPLAY, evenly_stored, sparse_kernel
 
@@ -55,3 +56,21 @@ def test_a_density_stores_the_nearest_number_of_blocks_in_every_row() -> None:
     )
 
     assert stored.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("density_pct", 120.0, r"sparse_kernels.csv:3: density_pct: got 120; give 0 to 100"),
+        ("kernel", "bsr2x2", r"sparse_kernels.csv:3: kernel: got 'bsr2x2'; allowed: bsr1x16, "),
+        ("core", "m85", r"sparse_kernels.csv:3: core: got 'm85'; allowed: m33, m4, m55, m7"),
+        ("toolchain", "icc", r"sparse_kernels.csv:3: toolchain: got 'icc'; allowed: clang22-O3"),
+        ("in", 0, r"sparse_kernels.csv:3: in: got 0; give 1 to 65536"),
+    ],
+)
+def test_a_case_that_cannot_be_is_named_with_its_line(column: str, value: object, sentence: str) -> None:
+    table = ROWS.astype({column: object})
+    table.loc[1, column] = value
+
+    with pytest.raises(BadInput, match=sentence):
+        REPLAY.run(table.astype({column: type(value)}), PATH)
