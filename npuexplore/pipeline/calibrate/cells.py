@@ -8,6 +8,8 @@ import re
 from npuexplore.pipeline.calibrate.table import Row
 
 LARGEST_FIGURE = 1e15
+LEAST_FIGURE = 1e-9
+"""Less than this is 0."""
 
 
 def number(row: Row, meaning: str) -> float:
@@ -32,7 +34,7 @@ def number(row: Row, meaning: str) -> float:
 def positive(row: Row, meaning: str) -> float:
     """A number above 0."""
     value = number(row, meaning)
-    if value <= 0:
+    if value < LEAST_FIGURE:
         row.refuse(meaning, f"got {row.get(meaning)}; give a number above 0")
     return value
 

@@ -8,6 +8,7 @@ would have for somebody who measured only those.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -41,9 +42,14 @@ def row_groups(bench: Bench) -> Indices:
 
 
 def groups_of(labels: Sequence[str | None]) -> Indices:
-    """(N,) place of each label among the different ones."""
-    different = list(dict.fromkeys(labels))
-    return np.array([different.index(label) for label in labels], np.intp)
+    """(N,) place of each label among the different ones; case and punctuation do not tell them apart.
+
+    >>> groups_of(["NUCLEO-L4R5ZI", "Nucleo_L4R5ZI", None]).tolist()
+    [0, 0, 1]
+    """
+    plain = [re.sub(r"[\W_]+", "", label or "").lower() for label in labels]
+    different = list(dict.fromkeys(plain))
+    return np.array([different.index(label) for label in plain], np.intp)
 
 
 def interval_of(errors: Mapping[str, tuple[Floats, Indices]], *, coefficients: int) -> RelativeInterval:

@@ -199,9 +199,9 @@ def _remarks(
             "are compared, which hides other wait states at another clock"
         )
     for name in ("stack", "board"):
-        several = dict.fromkeys(getattr(each, name) for each in measurements)
-        if len(several) > 1:
-            said.append(f"{len(several)} {name}s in one fit: it is a mean of them; --where selects one")
+        several = 1 + int(groups_of([getattr(each, name) for each in measurements]).max())
+        if several > 1:
+            said.append(f"{several} {name}s in one fit: it is a mean of them; --where selects one")
     if len(bench.cases) == 1:
         said.append(
             "all measurements are of one layer or network: the interval says how they scatter, and "
