@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 UNKNOWN = "unknown"
 """What stands where a quantity has no sourced figure."""
@@ -24,6 +26,17 @@ def significant(value: float, *, digits: int = 3) -> str:
 def milliseconds(value: float | None) -> str:
     """`1.20 ms`"""
     return UNKNOWN if value is None else f"{significant(value)} ms"
+
+
+def frame_time(estimates: Mapping[str, Any]) -> str:
+    """Time per frame, and of a calibrated profile the interval around it.
+
+    >>> frame_time({"latency_ms": 2.391, "latency_ms_interval": [2.3, 2.512]})
+    '2.39 ms (2.30 to 2.51)'
+    """
+    ends = estimates.get("latency_ms_interval")
+    interval = f" ({significant(ends[0])} to {significant(ends[1])})" if ends else ""
+    return f"{milliseconds(estimates['latency_ms'])}{interval}"
 
 
 def kilobytes(value: float | None) -> str:

@@ -44,7 +44,7 @@ def structures_table(results: Record) -> Table:
             (
                 structure_dot(row.structure),
                 plan_words(row.pick["plan"]),
-                numbers.milliseconds(estimates["latency_ms"]),
+                numbers.frame_time(estimates),
                 numbers.times(dense["latency_ms"] / estimates["latency_ms"]),
                 numbers.kilobytes(estimates["flash_bytes"]),
                 numbers.milliwatts(estimates.get("average_power_mw")),
@@ -66,7 +66,7 @@ def picks_table(results: Record) -> Table:
         (
             pick["name"],
             structure_dot(pick["structure"]),
-            numbers.milliseconds(pick["estimates"]["latency_ms"]),
+            numbers.frame_time(pick["estimates"]),
             numbers.kilobytes(pick["predicted"].get("weight_bytes")),
             numbers.kilobytes(_achieved(pick).get("weight_bytes")),
             numbers.percent(_achieved(pick).get("zeros_frac")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from npuexplore.report.numbers import decibels, kilobytes, milliseconds, percent, times
+from npuexplore.report.numbers import decibels, frame_time, kilobytes, milliseconds, percent, times
 from npuexplore.report.words import (
     MAIN_SET,
     Record,
@@ -104,7 +104,7 @@ def headline(results: Record) -> str:
     kept = keeps_quality(best, results)
     role = "is the fastest pick" if kept else "loses least, but more than allowed"
     return (
-        f"On {part}, {plan_words(best['plan'])} {role}: {milliseconds(estimates['latency_ms'])}{share}, "
+        f"On {part}, {plan_words(best['plan'])} {role}: {frame_time(estimates)}{share}, "
         f"{kilobytes(estimates['flash_bytes'])} of flash, {_loss_sentence(best)}."
     )
 

@@ -125,6 +125,15 @@ def test_the_headline_names_part_structure_bits_time_flash_and_loss(results):
     )
 
 
+def test_times_of_a_calibrated_part_have_their_interval(results):
+    plain = verdict.headline(results)
+    for pick in results["picks"]:
+        pick["estimates"]["latency_ms_interval"] = [1.0, 9.871]
+    assert " (1.00 to 9.87) of the 10.0 ms allowed" in verdict.headline(results)
+    assert all("(1.00 to 9.87)" in row[2] for row in tables.picks_table(results).rows)
+    assert "(" not in plain.partition(" ms")[2].partition(",")[0]
+
+
 def test_the_headline_says_when_the_quality_is_missed(results):
     for pick in results["picks"]:
         pick["achieved"]["quality_loss_db"] = 2.0
