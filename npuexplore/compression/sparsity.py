@@ -8,7 +8,8 @@ two_four groups are laid over what unit pruning of the layer before leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,12 @@ Params = dict[str, dict[str, FloatArray]]
 """params["lstm_1"]["w_ih"]; float32."""
 Masks = dict[str, dict[str, BoolArray]]
 """masks["lstm_1"]["w_ih"]: True = kept. Biases appear only where units were removed."""
+
+UNITS = "units"
+"""Name among the matrices of a layer for its units, where they are chosen."""
+
+Choose = Callable[[str, Mapping[str, FloatArray], NDArray[np.int64] | None, float], dict[str, BoolArray]]
+"""(layer, scores by matrix, weights in each group or None for equal ones, sparsity_frac) -> what stays."""
 
 INPUT_MATRIX = {"lstm": "w_ih", "gru": "w_ih", "dense": "w", "conv1x1": "w"}
 
@@ -49,7 +56,7 @@ def group_scores(
     """
     if structure == "weight":
         return np.abs(weights)
-    return np.sqrt(_block_sums(weights * weights, block, gates) / group_elems(weights.shape, block, gates))
+    return np.sqrt(block_sums(weights * weights, block, gates) / group_elems(weights.shape, block, gates))
 
 
 def group_elems(shape: tuple[int, ...], block: tuple[int, int], gates: int) -> NDArray[np.int64]:
@@ -67,7 +74,8 @@ def _edge_lengths(total: int, part: int) -> NDArray[np.int64]:
     return np.diff(np.append(np.arange(0, total, part), total)).astype(np.int64)
 
 
-def _block_sums(values: FloatArray, block: tuple[int, int], gates: int) -> FloatArray:
+def block_sums(values: FloatArray, block: tuple[int, int], gates: int) -> FloatArray:
+    """(gates, ceil(R / gates / r), ceil(C / c)) sums over the blocks of a matrix (R, C)."""
     cubes = values.reshape(gates, values.shape[0] // gates, values.shape[1])
     rows = np.add.reduceat(cubes, np.arange(0, cubes.shape[1], block[0]), axis=1)
     sums: FloatArray = np.add.reduceat(rows, np.arange(0, cubes.shape[2], block[1]), axis=2)
@@ -108,6 +116,25 @@ def keep_largest(scores: FloatArray, elems: NDArray[np.int64] | None, sparsity_f
     return kept
 
 
+def choose_largest(
+    _: str, scores: Mapping[str, FloatArray], elems: NDArray[np.int64] | None, sparsity_frac: float
+) -> dict[str, BoolArray]:
+    """Which groups stay of matrices under one threshold: the largest, as `keep_largest` says.
+
+    scores : by matrix, any shapes ; elems : (N,) weights in each group, one matrix after the other.
+
+    >>> scores = {"w_ih": np.array([[3.0, 1.0]]), "w_hh": np.array([[2.0, 4.0]])}
+    >>> {name: kept.tolist() for name, kept in choose_largest("lstm", scores, None, 0.5).items()}
+    {'w_ih': [[True, False]], 'w_hh': [[False, True]]}
+    """
+    kept = keep_largest(
+        np.concatenate([score.reshape(-1) for score in scores.values()]), elems, sparsity_frac
+    )
+    ends = np.cumsum([score.size for score in scores.values()])
+    parts = np.split(kept, ends[:-1])
+    return {name: part.reshape(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+
+
 def _lowest(scores: FloatArray, count: int) -> NDArray[np.intp]:
     """Indices of the `count` lowest scores, the earlier one first among equals."""
     if count == 0:
@@ -142,8 +169,11 @@ def layer_masks(
     network: Network,
     *,
     ramp_frac: float = 1.0,
+    choose: Choose = choose_largest,
 ) -> Masks:
     """Magnitude masks at exactly the plan's sparsity, or at `ramp_frac` of it while pruning is under way.
+
+    `choose` may say otherwise which groups stay, of weight, block and unit.
 
     Weight and block: one threshold per layer over its matrices together, or over each alone where they are
     not pruned alike, zeros / total within one group of the plan's sparsity_frac (total = weights left by
@@ -157,25 +187,24 @@ def layer_masks(
         choice, entry = plan.of(layer.name), params[layer.name]
         kept_outputs = np.ones(unit_count(layer), bool)
         if choice.structure == "unit":
-            following = _input_matrix(params, network, index + 1)
+            following = input_matrix(params, network, index + 1)
             scores = unit_scores(entry, layer, following)
-            removed = kept_outputs.size - kept_units(kept_outputs.size, ramp_frac * choice.sparsity_frac)
-            kept_outputs[_lowest(scores, removed)] = False
-        masks[layer.name] = _masks_of_layer(
-            entry, layer, choice, _kept_columns(layer, kept_inputs), kept_outputs, ramp_frac
-        )
+            kept_outputs = choose(layer.name, {UNITS: scores}, None, ramp_frac * choice.sparsity_frac)[UNITS]
+        columns = kept_columns(layer, kept_inputs)
+        masks[layer.name] = _masks_of_layer(entry, layer, choice, columns, kept_outputs, ramp_frac, choose)
         kept_inputs = np.tile(kept_outputs, positions_of(layer))
     return masks
 
 
-def _kept_columns(layer: Layer, kept_inputs: BoolArray) -> BoolArray:
+def kept_columns(layer: Layer, kept_inputs: BoolArray) -> BoolArray:
     """Inputs that stay; of conv1x1 the channels, of which every position keeps the same ones."""
     return kept_inputs[: kept_inputs.size // positions_of(layer)]
 
 
-def _input_matrix(
+def input_matrix(
     params: Mapping[str, Mapping[str, FloatArray]], network: Network, index: int
 ) -> FloatArray | None:
+    """The matrix of a layer's inputs; None beyond the last layer."""
     if index >= len(network.layers):
         return None
     layer = network.layers[index]
@@ -189,6 +218,7 @@ def _masks_of_layer(
     kept_inputs: BoolArray,
     kept_outputs: BoolArray,
     ramp_frac: float,
+    choose: Choose,
 ) -> dict[str, BoolArray]:
     gates = gate_count(layer.kind)
     kept_rows = np.tile(kept_outputs, gates)
@@ -200,7 +230,8 @@ def _masks_of_layer(
     for zeros in dict.fromkeys(own.zeros for own in choices.values()):
         together = [name for name, own in choices.items() if own.zeros == zeros]
         left = {name: np.ascontiguousarray(entry[name][:, columns[name]]) for name in together}
-        for name, kept in _masks_together(left, choices[together[0]], gates, ramp_frac).items():
+        chosen = _masks_together(left, choices[together[0]], gates, ramp_frac, partial(choose, layer.name))
+        for name, kept in chosen.items():
             masks[name][:, columns[name]] &= kept
     if not kept_outputs.all():
         masks |= {name: kept_rows.copy() for name in entry if name.startswith("bias")}
@@ -208,20 +239,17 @@ def _masks_of_layer(
 
 
 def _masks_together(
-    left: Mapping[str, FloatArray], choice: MatrixChoice, gates: int, ramp_frac: float
+    left: Mapping[str, FloatArray],
+    choice: MatrixChoice,
+    gates: int,
+    ramp_frac: float,
+    choose: Callable[[Mapping[str, FloatArray], NDArray[np.int64] | None, float], dict[str, BoolArray]],
 ) -> dict[str, BoolArray]:
     """Masks of matrices that share a choice; none where it leaves no zeros in them."""
     if choice.structure in ("dense", "unit") or ramp_frac * choice.sparsity_frac == 0.0:
         return {}
     if choice.structure == "two_four":
         return _two_four_masks(left, ramp_frac)
-    return _magnitude_masks(left, choice, gates, ramp_frac * choice.sparsity_frac)
-
-
-def _magnitude_masks(
-    left: Mapping[str, FloatArray], choice: MatrixChoice, gates: int, sparsity_frac: float
-) -> dict[str, BoolArray]:
-    """Masks of matrices under one threshold."""
     block = choice.block or (1, 1)
     scores = {
         name: group_scores(matrix, choice.structure, block=block, gates=gates)
@@ -232,13 +260,8 @@ def _magnitude_masks(
         elems = np.concatenate(
             [group_elems(matrix.shape, block, gates).reshape(-1) for matrix in left.values()]
         )
-    kept = keep_largest(np.concatenate([s.reshape(-1) for s in scores.values()]), elems, sparsity_frac)
-    masks, start = {}, 0
-    for name, score in scores.items():
-        part = kept[start : start + score.size].reshape(score.shape)
-        masks[name] = expand_groups(part, left[name].shape, block=block)
-        start += score.size
-    return masks
+    kept = choose(scores, elems, ramp_frac * choice.sparsity_frac)
+    return {name: expand_groups(part, left[name].shape, block=block) for name, part in kept.items()}
 
 
 def two_four_mask(weights: FloatArray) -> BoolArray:
@@ -304,7 +327,7 @@ def shrink(
         small[layer.name] = {}
         for name, array in params[layer.name].items():
             if name.startswith("w"):
-                columns = kept if name == "w_hh" else _kept_columns(layer, kept_inputs)
+                columns = kept if name == "w_hh" else kept_columns(layer, kept_inputs)
                 array = array[np.ix_(rows, columns)]
             elif name.startswith("bias"):
                 array = array[rows]
