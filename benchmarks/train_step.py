@@ -19,9 +19,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 MISSING_PEER = (
     "benchmarks/train_step.py: the peer PyTorch is not installed; it is needed for the ratios; "
@@ -56,11 +57,17 @@ def our_step(frames: int, batch: int, *, qat: bool) -> Callable[[], object]:
     if qat:
         plan = uniform_plan(network, LayerPlan(structure="weight", sparsity_frac=0.9))
         treatment = Treatment(plan, layer_masks(params, plan, network), frozen=True)
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    threadpool_limits(1, "blas")
+    pool = ThreadPoolExecutor(threads) if threads > 1 else None
     task = Task(
-        network, FitRecipe(steps=1000), front_end(network).synthesis, np.ones(network.bands, np.float32)
+        network,
+        FitRecipe(steps=1000, blas_threads=threads),
+        front_end(network).synthesis,
+        np.ones(network.bands, np.float32),
     )
     run, spectra = fresh_run(params, network), SpectralBatch(**problem(frames, batch))
-    return lambda: train_step(run, task, spectra, treatment)
+    return lambda: train_step(run, task, spectra, treatment, pool=pool)
 
 
 def matrix_products(frames: int, batch: int) -> Callable[[], object]:

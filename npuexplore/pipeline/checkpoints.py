@@ -21,6 +21,7 @@ from npuexplore.errors import BadInput
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
 from npuexplore.train.model import param_shapes
+from npuexplore.train.skipping import is_gated
 from npuexplore.workload.network import Network
 
 SHIPPED_MODEL = "tinylstm"
@@ -66,7 +67,7 @@ def read_network(path: Path) -> TrainedNetwork:
     except (BadInput, KeyError, ValueError, TypeError):
         raise _not_a_network(path, "its manifest is not that of a network") from None
     shapes = {name: {key: array.shape for key, array in entry.items()} for name, entry in params.items()}
-    if shapes != param_shapes(network) or scale.shape != (network.bands,):
+    if shapes != param_shapes(network, skips=is_gated(params)) or scale.shape != (network.bands,):
         raise _not_a_network(path, f"its arrays are not those of network {network.name}")
     if not all(np.isfinite(array).all() for array in arrays.values()) or not (scale > 0).all():
         raise _not_a_network(path, "it holds values that are not finite, or a feature scale of 0")

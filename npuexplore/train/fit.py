@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from npuexplore.train.params import copy_params
 from npuexplore.train.pruning import treatment_at
 from npuexplore.train.recipe import FitRecipe
 from npuexplore.train.run import FitState, Run, Task, continued_run, fresh_run, train_step
+from npuexplore.train.skipping import gated, refuse_unskippable
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
@@ -34,6 +35,8 @@ class FitResult:
     masks: Masks | None
     losses: FloatArray
     """(steps,) float32, dB."""
+    skip_rate_frac: float = 0.0
+    """Share of the frames that were skipped in the last batches."""
 
 
 def fit(
@@ -59,17 +62,20 @@ def fit(
     the loss is not finite.
     """
     _check(network, plan, feature_scale)
+    params = params if plan is None else gated(params, network, plan)
     task = Task(network, recipe, synthesis, (1.0 / feature_scale).astype(np.float32))
     run = fresh_run(params, network) if state is None else continued_run(state, params, network)
     batches = _prefetched(batch_at, run.step, recipe.steps)
-    with threadpool_limits(recipe.blas_threads, "blas"), closing(batches):
+    with threadpool_limits(1, "blas"), _team(recipe) as pool, closing(batches):
         for batch in batches:
-            loss = train_step(run, task, batch, _treatment(run, task, plan))
+            loss = train_step(run, task, batch, _treatment(run, task, plan), pool=pool)
             if on_step is not None:
                 on_step(run.step, loss)
             if on_checkpoint is not None and _checkpoint_due(run.step, recipe):
                 on_checkpoint(run.state())
-    return FitResult(_finished(run, network, plan), run.masks, np.array(run.losses, np.float32))
+    skip_rate_frac = 0.0 if run.skip is None else run.skip.rate_frac
+    losses = np.array(run.losses, np.float32)
+    return FitResult(_finished(run, network, plan), run.masks, losses, skip_rate_frac)
 
 
 def _check(network: Network, plan: CompressionPlan | None, feature_scale: FloatArray) -> None:
@@ -82,11 +88,12 @@ def _check(network: Network, plan: CompressionPlan | None, feature_scale: FloatA
     if plan is None:
         return
     check_plan(plan, network)
-    if plan.skip_rate_frac > 0:
-        raise BadInput(
-            f"plan: skip_rate_frac: got {plan.skip_rate_frac}; only 0 can be trained so far; "
-            "set skip_rate_frac: 0 or leave it out"
-        )
+    refuse_unskippable(plan, network)
+
+
+def _team(recipe: FitRecipe) -> AbstractContextManager[Executor | None]:
+    """Threads that share each batch, where the recipe asks for more than one."""
+    return ThreadPoolExecutor(recipe.blas_threads) if recipe.blas_threads > 1 else nullcontext()
 
 
 def _treatment(run: Run, task: Task, plan: CompressionPlan | None) -> Treatment | None:

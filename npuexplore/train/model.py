@@ -12,13 +12,15 @@ from autograd.tracer import getval
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.quantize import input_grid, output_grid, recurrent_grid
 from npuexplore.compression.sparsity import Masks, Params
-from npuexplore.train.params import OBSERVED
+from npuexplore.train.params import GATE_BIAS, GATE_WEIGHTS, OBSERVED
 from npuexplore.train.primitives.dense import dense
 from npuexplore.train.primitives.gru import gru_seq
 from npuexplore.train.primitives.lstm import lstm_seq
 from npuexplore.train.primitives.prune import mask_fq, mask_only
 from npuexplore.train.primitives.quant import fq_act
+from npuexplore.train.primitives.skip import Skip, Updates
 from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.train.skipping import gate_layer, is_gated
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import (
@@ -32,6 +34,7 @@ from npuexplore.workload.network import (
 )
 
 BOUNDED = ("sigmoid", "tanh")
+RECURRENT_ARGUMENTS = {"lstm": ("w_ih", "w_hh", "bias"), "gru": ("w_ih", "w_hh", "bias", "bias_hh")}
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,11 @@ def init_params(network: Network, *, rng: np.random.Generator) -> Params:
     return params
 
 
-def param_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shape of every array that `init_params` makes. Raises BadInput for a network that cannot be trained."""
+def param_shapes(network: Network, *, skips: bool = False) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shape of every array that `init_params` makes, and of the gate of a network that skips frames.
+
+    Raises BadInput for a network that cannot be trained.
+    """
     refuse_untrainable(network)
     shapes: dict[str, dict[str, tuple[int, ...]]] = {layer.name: {} for layer in network.layers}
     for name, matrix, rows, columns in matrices(network):
@@ -85,6 +91,10 @@ def param_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
             shapes[layer.name]["bias_hh"] = shapes[layer.name]["bias"]
         if isinstance(layer, DenseLayer) and layer.activation not in BOUNDED:
             shapes[layer.name][OBSERVED] = ()
+    gate = gate_layer(network)
+    if skips and gate is not None:
+        units = shapes[gate]["w_hh"][1]
+        shapes[gate] |= {GATE_WEIGHTS: (units,), GATE_BIAS: ()}
     return shapes
 
 
@@ -110,19 +120,35 @@ def forward(
     *,
     workspaces: Mapping[str, Workspace] | None = None,
     observed: dict[str, float] | None = None,
+    updates: Updates | None = None,
 ) -> Any:
     """Mask bands (T, B, F) of scaled features (T, B, F), differentiable in `params`.
 
-    `observed` is filled with the largest magnitude that each unbounded dense layer gave.
+    `observed` is filled with the largest magnitude that each unbounded dense layer gave, and `updates` with
+    the frames that a network with a gate did not skip.
     """
     values = features
+    updates = (updates or Updates()) if is_gated(params) else None
     if treatment is not None:
         first_bits = treatment.plan.of(network.layers[0].name).activation_bits
         values = fq_act(values, grid=input_grid(first_bits))
     for layer in network.layers:
         weights = treat_weights(params[layer.name], layer, treatment)
         workspace = None if workspaces is None else workspaces[layer.name]
-        values = _layer_outputs(weights, values, layer, treatment, workspace, observed)
+        if isinstance(layer, DenseLayer):
+            values = _dense_outputs(weights, values, layer, treatment, observed)
+            continue
+        bits = None if treatment is None else treatment.plan.of(layer.name).activation_bits
+        sequence = lstm_seq if layer.kind == "lstm" else gru_seq
+        values = sequence(
+            values,
+            *(weights[name] for name in RECURRENT_ARGUMENTS[layer.kind]),
+            grid=None if bits is None else recurrent_grid(bits),
+            skip=None
+            if updates is None
+            else Skip(updates, weights.get(GATE_WEIGHTS), weights.get(GATE_BIAS)),
+            workspace=workspace,
+        )
     return values
 
 
@@ -142,37 +168,25 @@ def treat_weights(entry: Mapping[str, Any], layer: Layer, treatment: Treatment |
     return treated
 
 
-def _layer_outputs(
+def _skip_of(weights: Mapping[str, Any], updates: Updates | None) -> Skip | None:
+    return None if updates is None else Skip(updates, weights.get(GATE_WEIGHTS), weights.get(GATE_BIAS))
+
+
+def _dense_outputs(
     weights: Mapping[str, Any],
     values: Any,
-    layer: Layer,
+    layer: DenseLayer,
     treatment: Treatment | None,
-    workspace: Workspace | None,
     observed: dict[str, float] | None,
 ) -> Any:
     bits = None if treatment is None else treatment.plan.of(layer.name).activation_bits
-    if isinstance(layer, DenseLayer):
-        outputs = dense(values, weights["w"], weights["bias"], activation=layer.activation)
-        largest = 0.0
-        if layer.activation not in BOUNDED and (observed is not None or bits is not None):
-            largest = float(np.abs(getval(outputs)).max())
-            if observed is not None:
-                observed[layer.name] = largest
-        if bits is None:
-            return outputs
-        scale = float(weights[OBSERVED]) if OBSERVED in weights else 0.0
-        return fq_act(outputs, grid=output_grid(layer.activation, bits, scale or largest))
-    grid = None if bits is None else recurrent_grid(bits)
-    if layer.kind == "lstm":
-        return lstm_seq(
-            values, weights["w_ih"], weights["w_hh"], weights["bias"], grid=grid, workspace=workspace
-        )
-    return gru_seq(
-        values,
-        weights["w_ih"],
-        weights["w_hh"],
-        weights["bias"],
-        weights["bias_hh"],
-        grid=grid,
-        workspace=workspace,
-    )
+    outputs = dense(values, weights["w"], weights["bias"], activation=layer.activation)
+    largest = 0.0
+    if layer.activation not in BOUNDED and (observed is not None or bits is not None):
+        largest = float(np.abs(getval(outputs)).max())
+        if observed is not None:
+            observed[layer.name] = largest
+    if bits is None:
+        return outputs
+    scale = float(weights[OBSERVED]) if OBSERVED in weights else 0.0
+    return fq_act(outputs, grid=output_grid(layer.activation, bits, scale or largest))

@@ -13,6 +13,9 @@ from npuexplore.units import FloatArray
 OBSERVED = "range"
 """Not trained: the largest output a dense layer was seen to give, which scales its integer grid."""
 
+GATE_WEIGHTS, GATE_BIAS = "skip_w", "skip_bias"
+"""The gate of a network that skips frames, (H,) and (), in its first recurrent layer."""
+
 
 def flatten(params: Mapping[str, Mapping[str, Any]], prefix: str = "") -> dict[str, Any]:
     """Names of the form "lstm_1/w_ih", in order.

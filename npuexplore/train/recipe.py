@@ -23,4 +23,4 @@ class FitRecipe(Model):
     beta_2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     checkpoint_steps: PositiveInt = 200
     blas_threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """Part of the recipe because the last bits of a matrix product depend on it."""
+    """Each trains on a share of the batch. Part of the recipe because the last bits of sums depend on it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,11 @@ from npuexplore.train.model import Treatment, forward
 from npuexplore.train.optimizer import adam_step, clip_by_norm, learning_rate
 from npuexplore.train.params import OBSERVED, copy_params, flatten, trained, unflatten
 from npuexplore.train.primitives.head import head_loss
+from npuexplore.train.primitives.skip import Updates
 from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.train.pruning import pruning_ramp
 from npuexplore.train.recipe import FitRecipe
+from npuexplore.train.skipping import SkipControl, is_gated
 from npuexplore.train.tape import value_and_gradients
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
@@ -61,7 +65,10 @@ class Run:
     """Adam's second moment of every trained array."""
     losses: list[float]
     masks: Masks | None = None
-    workspaces: dict[str, Workspace] = field(default_factory=dict)
+    workspaces: list[dict[str, Workspace]] = field(default_factory=list)
+    """Of every thread."""
+    skip: SkipControl | None = None
+    """Where the network has a gate."""
 
     def state(self) -> FitState:
         """A copy of everything that moves."""
@@ -70,6 +77,8 @@ class Run:
         arrays |= {f"adam_v/{name}": array.copy() for name, array in self.square.items()}
         if self.masks is not None:
             arrays |= flatten(copy_params(self.masks), "masks/")
+        if self.skip is not None:
+            arrays |= {f"skip/{name}": np.array(value) for name, value in vars(self.skip).items()}
         return FitState(self.step, arrays | {"losses": np.array(self.losses, np.float32)})
 
 
@@ -80,7 +89,8 @@ def fresh_run(params: Mapping[str, Mapping[str, FloatArray]], network: Network) 
     """
     start = copy_params({layer.name: dict(sorted(params[layer.name].items())) for layer in network.layers})
     mean, square = ({name: np.zeros_like(array) for name, array in trained(start).items()} for _ in range(2))
-    return Run(0, start, mean, square, [], workspaces=_workspaces(network))
+    skip = SkipControl() if is_gated(start) else None
+    return Run(0, start, mean, square, [], workspaces=[_workspaces(network)], skip=skip)
 
 
 def continued_run(state: FitState, params: Mapping[str, Mapping[str, FloatArray]], network: Network) -> Run:
@@ -105,6 +115,8 @@ def continued_run(state: FitState, params: Mapping[str, Mapping[str, FloatArray]
         [float(loss) for loss in ordered["losses"]],
         {layer: {name: mask != 0 for name, mask in entry.items()} for layer, entry in masks.items()} or None,
         expected.workspaces,
+        expected.skip
+        and SkipControl(**{name: float(ordered[f"skip/{name}"]) for name in vars(expected.skip)}),
     )
 
 
@@ -112,52 +124,119 @@ def _workspaces(network: Network) -> dict[str, Workspace]:
     return {name: Workspace() for name in (*(layer.name for layer in network.layers), HEAD)}
 
 
-def train_step(run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None) -> float:
+@dataclass
+class _Part:
+    """What some rows of a batch contribute to the mean loss and its gradients, and what was seen in them."""
+
+    loss: float
+    gradients: dict[str, FloatArray]
+    observed: dict[str, float]
+    skipped_frac: float
+    """Share of the whole batch's frames."""
+
+    def add(self, other: _Part) -> None:
+        """Make this what both contribute."""
+        self.loss += other.loss
+        self.skipped_frac += other.skipped_frac
+        for name, gradient in other.gradients.items():
+            self.gradients[name] += gradient
+        self.observed = {name: max(self.observed[name], top) for name, top in other.observed.items()}
+
+
+def train_step(
+    run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None, *, pool: Executor | None = None
+) -> float:
     """Move the run by one step; returns the loss before it, in dB.
 
+    With a pool of recipe.blas_threads threads, each computes a share of the batch; give BLAS one.
     Raises NpuexploreError when loss or gradient are not finite; the run is then as it was.
     """
-    observed: dict[str, float] = {}
+    whole = _whole_batch(run, task, batch, treatment, pool)
     with np.errstate(all="ignore"):
-        loss, gradients = _loss_and_gradients(run, task, batch, treatment, observed)
-        norm = clip_by_norm(gradients, task.recipe.clip_norm)
-    if not (math.isfinite(loss) and math.isfinite(norm)):
+        norm = clip_by_norm(whole.gradients, task.recipe.clip_norm)
+    if not (math.isfinite(whole.loss) and math.isfinite(norm)):
         raise NpuexploreError(
-            f"training: step {run.step}: loss {loss} and gradient norm {norm} must be finite; "
+            f"training: step {run.step}: loss {whole.loss} and gradient norm {norm} must be finite; "
             "look for silent or broken audio in that batch, or lower peak_rate"
         )
-    _descend(run, task.recipe, gradients)
+    _descend(run, task.recipe, whole.gradients)
     if treatment is None or not treatment.frozen:
-        _follow_ranges(run.params, observed)
+        _follow_ranges(run.params, whole.observed)
+    if run.skip is not None and treatment is not None:
+        target = treatment.plan.skip_rate_frac * pruning_ramp(run.step, task.recipe.steps)
+        run.skip.steer(whole.skipped_frac, target)
     run.masks = None if treatment is None else treatment.masks
-    run.losses.append(loss)
+    run.losses.append(whole.loss)
     run.step += 1
-    return loss
+    return whole.loss
 
 
-def _loss_and_gradients(
-    run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None, observed: dict[str, float]
-) -> tuple[float, dict[str, FloatArray]]:
-    features = batch.features * task.inverse_scale
+def _whole_batch(
+    run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None, pool: Executor | None
+) -> _Part:
+    """Mean loss, its gradients and what was seen; with a pool, each thread takes a share of the batch.
+
+    The parts are added in the order of the batch, whichever is done first.
+    """
+    size = batch.features.shape[1]
+    threads = min(task.recipe.blas_threads, size) if pool else 1
+    edges = [size * part // threads for part in range(threads + 1)]
+    while len(run.workspaces) < threads:
+        run.workspaces.append(_workspaces(task.network))
+
+    def of_part(part: int) -> _Part:
+        rows = slice(edges[part], edges[part + 1])
+        return _part_of_batch(run, task, batch, treatment, workspaces=run.workspaces[part], rows=rows)
+
+    parts = list(pool.map(of_part, range(threads))) if pool else [of_part(0)]
+    for part in parts[1:]:
+        parts[0].add(part)
+    return parts[0]
+
+
+def _part_of_batch(
+    run: Run,
+    task: Task,
+    batch: SpectralBatch,
+    treatment: Treatment | None,
+    *,
+    workspaces: Mapping[str, Workspace],
+    rows: slice,
+) -> _Part:
+    features = batch.features[:, rows] * task.inverse_scale
     ranges = {layer: {OBSERVED: entry[OBSERVED]} for layer, entry in run.params.items() if OBSERVED in entry}
+    observed: dict[str, float] = {}
+    updates = Updates()
 
     def loss_of(arrays: dict[str, Any]) -> Any:
         nested = unflatten(arrays)
         for layer, entry in ranges.items():
             nested[layer] |= entry
         mask = forward(
-            nested, features, task.network, treatment, workspaces=run.workspaces, observed=observed
+            nested,
+            features,
+            task.network,
+            treatment,
+            workspaces=workspaces,
+            observed=observed,
+            updates=updates,
         )
+        if run.skip is not None:
+            updates.pull += run.skip.price_db / math.prod(batch.features.shape[:2])
         return head_loss(
             mask,
             synthesis=task.synthesis,
-            noisy_power=batch.noisy_power,
-            cross=batch.cross,
-            clean_power=batch.clean_power,
-            workspace=run.workspaces[HEAD],
+            noisy_power=batch.noisy_power[:, rows],
+            cross=batch.cross[:, rows],
+            clean_power=batch.clean_power[:, rows],
+            workspace=workspaces[HEAD],
         )
 
-    return value_and_gradients(loss_of, trained(run.params))
+    share = features.shape[1] / batch.features.shape[1]
+    with np.errstate(all="ignore"):
+        loss, gradients = value_and_gradients(loss_of, trained(run.params), share=share)
+    skipped_frac = 0.0 if run.skip is None else share * (1.0 - float(updates.taken.mean(dtype=np.float64)))
+    return _Part(loss, gradients, observed, skipped_frac)
 
 
 def _descend(run: Run, recipe: FitRecipe, gradients: Mapping[str, FloatArray]) -> None:

@@ -11,29 +11,30 @@ from typing import Any
 
 import numpy as np
 from autograd.core import VJPNode, add_outgrads
-from autograd.tracer import isbox, new_box, trace_stack
+from autograd.tracer import isbox, new_box
 from autograd.util import toposort
 
 from npuexplore.units import FloatArray
 
+TRACE = 0
+"""Traces tell nested derivatives apart; there are none, so that threads need not share a count of them."""
+
 
 def value_and_gradients(
-    function: Callable[[dict[str, Any]], Any], arrays: Mapping[str, FloatArray]
+    function: Callable[[dict[str, Any]], Any], arrays: Mapping[str, FloatArray], *, share: float = 1.0
 ) -> tuple[float, dict[str, FloatArray]]:
-    """Value of `function(arrays)`, a scalar, and its gradient in every array.
+    """`share` times the value of `function(arrays)`, a scalar, and its gradient in every array.
 
     >>> value, gradients = value_and_gradients(lambda p: p["a"] * p["a"], {"a": np.float64(3.0)})
     >>> value, float(gradients["a"])
     (9.0, 6.0)
     """
     roots = {name: VJPNode.new_root() for name in arrays}
-    with trace_stack.new_trace() as trace:
-        boxes = {name: new_box(array, trace, roots[name]) for name, array in arrays.items()}
-        end = function(boxes)
+    end = function({name: new_box(array, TRACE, roots[name]) for name, array in arrays.items()})
     if not isbox(end):
-        return float(end), {name: np.zeros_like(array) for name, array in arrays.items()}
-    pulled = _pull_back(end._node, np.ones_like(end._value))
-    return float(end._value), {
+        return share * float(end), {name: np.zeros_like(array) for name, array in arrays.items()}
+    pulled = _pull_back(end._node, np.full_like(end._value, share))
+    return share * float(end._value), {
         name: pulled[node] if node in pulled else np.zeros_like(arrays[name]) for name, node in roots.items()
     }
 

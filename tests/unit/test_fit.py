@@ -193,11 +193,6 @@ def test_silent_utterances_do_no_harm():
     assert np.isfinite(result.losses).all()
 
 
-def test_skipping_updates_is_refused_with_what_is_allowed():
-    with pytest.raises(BadInput, match=r"skip_rate_frac: got 0\.5; only 0"):
-        run(2, plan=CompressionPlan(skip_rate_frac=0.5))
-
-
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
 def test_a_feature_scale_that_cannot_divide_is_refused(value):
     with pytest.raises(BadInput, match="feature_scale"):

@@ -1,0 +1,100 @@
+"""Training networks that skip frames, and training on shares of a batch side by side."""
+
+import numpy as np
+import pytest
+import test_fit
+from test_fit import NETWORK, SCALE, SYNTHESIS, batch_at, start
+
+from npuexplore.compression.plan import CompressionPlan, LayerPlan
+from npuexplore.errors import BadInput
+from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
+from npuexplore.train.apply import mask_of
+from npuexplore.train.fit import FitRecipe, fit
+from npuexplore.train.model import forward
+from npuexplore.train.params import GATE_BIAS, GATE_WEIGHTS
+from npuexplore.train.primitives.skip import Updates
+from npuexplore.workload.network import Network
+
+SKIPPING = CompressionPlan(layers=test_fit.PLAN.layers, skip_rate_frac=0.4)
+
+
+def run(steps, *, plan=SKIPPING, network=NETWORK, params=None, threads=1, **options):
+    recipe = FitRecipe(steps=steps, warmup_steps=3, peak_rate=0.02, checkpoint_steps=4, blas_threads=threads)
+    given = start() if params is None else params
+    return fit(
+        network, given, batch_at, recipe, synthesis=SYNTHESIS, feature_scale=SCALE, plan=plan, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def skipping():
+    return run(300)
+
+
+def test_the_rate_is_steered_to_the_plans(skipping):
+    assert skipping.skip_rate_frac == pytest.approx(0.4, abs=0.03)
+    assert skipping.losses[-20:].mean() < skipping.losses[:5].mean() - 0.3
+
+
+def test_the_trained_network_skips_as_often_when_it_is_used(skipping):
+    updates = Updates()
+    features = np.concatenate([batch_at(step).features for step in range(400, 410)], axis=1)
+    mask = forward(skipping.params, features / SCALE, NETWORK, updates=updates)
+    assert 1.0 - updates.taken.mean() == pytest.approx(0.4, abs=0.08)
+    assert (updates.taken[0] == 1.0).all()
+    held = updates.taken[1:] == 0.0
+    assert np.array_equal(mask[1:][held], mask[:-1][held])
+    assert not np.array_equal(mask[1:][~held], mask[:-1][~held])
+
+
+def test_a_checkpoint_of_a_network_that_skips_is_read_back(skipping, tmp_path):
+    path = tmp_path / "skipping.npz"
+    write_network(path, TrainedNetwork(NETWORK, skipping.params, SCALE, SKIPPING, {}))
+    again = read_network(path)
+    features = batch_at(0).features
+    assert np.array_equal(
+        mask_of(again.params, features, NETWORK), mask_of(skipping.params, features, NETWORK)
+    )
+
+
+def test_a_stopped_run_goes_on_bit_by_bit_the_same():
+    states = []
+    whole = run(10, on_checkpoint=states.append)
+    resumed = run(10, state=states[0])
+    assert states[0].step == 4
+    assert np.array_equal(whole.losses, resumed.losses)
+    assert whole.skip_rate_frac == resumed.skip_rate_frac
+    for layer, entry in whole.params.items():
+        for name, array in entry.items():
+            assert np.array_equal(array, resumed.params[layer][name]), (layer, name)
+
+
+def test_retraining_under_a_plan_that_does_not_skip_drops_the_gate(skipping):
+    plain = run(2, plan=test_fit.PLAN, params=skipping.params)
+    assert GATE_WEIGHTS in skipping.params["lstm"]
+    assert not {GATE_WEIGHTS, GATE_BIAS} & set(plain.params["lstm"])
+    assert plain.skip_rate_frac == 0.0
+
+
+def test_a_network_without_a_state_cannot_skip():
+    layers = [
+        layer for layer in NETWORK.model_dump(mode="json", by_alias=True)["layers"] if layer["name"] == "mask"
+    ]
+    network = Network.model_validate(NETWORK.model_dump(mode="json", by_alias=True) | {"layers": layers})
+    params = {"mask": {"w": np.zeros((6, 6), np.float32), "bias": np.zeros(6, np.float32)}}
+    with pytest.raises(BadInput, match=r"skip_rate_frac: got 0\.4; network tiny has no lstm or gru"):
+        run(2, plan=CompressionPlan(skip_rate_frac=0.4), network=network, params=params)
+
+
+@pytest.mark.parametrize("plan", [None, SKIPPING, CompressionPlan(layers={"fc": LayerPlan(weight_bits=4)})])
+def test_two_threads_train_as_one_but_for_rounding(plan):
+    # a plan rounds, so that later steps may differ by whole integers: the first loss is what both share
+    steps = 6 if plan is None else 1
+    alone, shared = run(steps, plan=plan), run(steps, plan=plan, threads=2)
+    np.testing.assert_allclose(shared.losses, alone.losses, rtol=1e-4 if plan is None else 5e-3)
+    again = run(steps, plan=plan, threads=2)
+    assert np.array_equal(again.losses, shared.losses)
+
+
+def test_more_threads_than_utterances_do_no_harm():
+    assert np.isfinite(run(2, plan=None, threads=9).losses).all()
