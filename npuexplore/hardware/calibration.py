@@ -42,6 +42,8 @@ class Calibration(Model):
     """Where it was measured; null where nobody said."""
     stack: Text | None
     """Kernels, compiler and runtime that were measured; null where nobody said."""
+    kernels: Text
+    """Core and toolchain of the kernels that the coefficients are laid over."""
     coefficients: Annotated[Mapping[str, float], Field(min_length=1)]
     """Figures of the profile that were fitted, by dotted key, as the fit left them."""
     mean_error_before_pct: Percent
@@ -61,7 +63,12 @@ class Calibration(Model):
 
 
 def refuse_stale(calibration: Calibration, profile: Any) -> None:
-    """Raises ValueError where a figure of the profile is no longer what the measurements made it."""
+    """Raises ValueError where the profile is no longer what the measurements made it."""
+    if calibration.kernels != kernels_of(profile):
+        raise ValueError(
+            f"calibration.kernels: {calibration.kernels} were measured, but the profile has "
+            f"{kernels_of(profile)}; calibrate again, or write calibration: null"
+        )
     for key, fitted in calibration.coefficients.items():
         figure = figure_at(profile, key)
         if figure is None or abs(figure - fitted) > 1e-9 * max(1.0, abs(fitted)):
@@ -70,6 +77,13 @@ def refuse_stale(calibration: Calibration, profile: Any) -> None:
                 f"calibration.coefficients.{key}: {fitted:g} was measured, but the profile has {got}; "
                 "calibrate again, or write calibration: null"
             )
+
+
+def kernels_of(profile: Any) -> str:
+    """Core and toolchain of a profile's engine, or its family where it has none."""
+    engine = profile.engine
+    named = [getattr(engine, name, None) for name in ("core", "toolchain")]
+    return " ".join(str(word) for word in named if word is not None) or str(engine.family)
 
 
 def figure_at(profile: Any, key: str) -> float | None:

@@ -68,7 +68,7 @@ def test_a_network_is_priced_as_an_estimate_prices_its_layers(tmp_path: Path) ->
 
     layers = estimate(M7, load_network("tinylstm"), CompressionPlan()).layers.cycles[0, 1:]
 
-    assert result.before[0] == layers.sum()
+    assert result.estimates.before[0] == layers.sum()
 
 
 def test_one_bad_row_moves_nothing_and_is_named(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_boards_that_differ_widen_the_interval(tmp_path: Path) -> None:
 
     result = calibrated(path)
 
-    assert set(result.left_out) == {"cases", "boards"}
+    assert set(result.estimates.left_out) == {"cases", "boards"}
     assert result.calibration.board == "A; B"
     assert result.calibration.interval.high_ratio > 1.5 * plain.calibration.interval.high_ratio
 

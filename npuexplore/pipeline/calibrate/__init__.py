@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from npuexplore.pipeline.calibrate.coefficients import named_coefficients
 from npuexplore.pipeline.calibrate.example import EXAMPLE
-from npuexplore.pipeline.calibrate.run import Calibrated, Said, calibrate
+from npuexplore.pipeline.calibrate.run import Calibrated, calibrate
+from npuexplore.pipeline.calibrate.words import Said
 
 __all__ = ["EXAMPLE", "Calibrated", "Said", "calibrate", "named_coefficients"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "kind": ("kind", "layer", "layer_kind", "layer_type", "type", "operator", "op", "kernel"),
+    "kind": ("kind", "layer_kind", "layer_type", "type", "operator", "op", "kernel", "layer"),
     "inputs": ("inputs", "input_features", "in_features", "input_size", "in"),
     "outputs": (
         "outputs", "output_features", "out_features", "hidden_units", "hidden_size", "units", "out", "hidden",

@@ -21,9 +21,9 @@ def calibration_document(result: Calibrated, *, name: str, written: str) -> dict
     """Coefficients, errors and rows; plain JSON values. written : path of the new profile"""
     measured = np.array([each.cycles for each in result.measurements])
     estimates = {
-        "before": result.before,
-        "after": result.after,
-        **{LEFT_OUT_NAMES[key]: cycles for key, cycles in result.left_out.items()},
+        "before": result.estimates.before,
+        "after": result.estimates.after,
+        **{LEFT_OUT_NAMES[key]: cycles for key, cycles in result.estimates.left_out.items()},
     }
     return {
         "schema": SCHEMA,
@@ -74,7 +74,11 @@ def _coefficients(result: Calibrated) -> list[dict[str, Any]]:
 
 def _rows(result: Calibrated, measured: Floats) -> list[dict[str, Any]]:
     weights = result.identified.fit.weights
-    columns = {"before": result.before, "after": result.after, "left_out": result.left_out["cases"]}
+    columns = {
+        "before": result.estimates.before,
+        "after": result.estimates.after,
+        "left_out": result.estimates.left_out["cases"],
+    }
     return [
         {
             "line": each.row.line,

@@ -1,0 +1,89 @@
+"""What a calibration says of itself: where it was measured, and what a reader should know of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.pipeline.calibrate.fit import Fit
+from npuexplore.pipeline.calibrate.left_out import groups_of
+from npuexplore.pipeline.calibrate.measurements import Measurement
+from npuexplore.pipeline.calibrate.pricing import Bench
+
+LITTLE_WEIGHT = 0.5
+"""A measurement that counts for less is named."""
+SAME_CLOCK_FRAC = 0.001
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a person says of measurements; it goes before what their file says."""
+
+    board: str | None = None
+    stack: str | None = None
+    date: str | None = None
+
+
+def words_of(path: Path, measurements: Sequence[Measurement], said: Said, *, today: str) -> dict[str, Any]:
+    """File, board, stack and date, as a profile holds them."""
+    return {
+        "file": _plain(path.name),
+        "date": _plain(said.date or _joined(each.date for each in measurements) or today),
+        "board": _plain_or_none(said.board or _joined(each.board for each in measurements)),
+        "stack": _plain_or_none(said.stack or _joined(each.stack for each in measurements)),
+    }
+
+
+def remarks_on(
+    profile: HardwareProfile, bench: Bench, fit: Fit, measurements: Sequence[Measurement]
+) -> list[str]:
+    """Sentences about rows that lie far off, other clocks, and fits that mix boards or stacks."""
+    said = list[str]()
+    for each, weight, error in zip(measurements, fit.weights, fit.errors, strict=True):
+        if weight < LITTLE_WEIGHT:
+            said.append(
+                f"line {each.row.line} ({each.what}) lies {100 * np.expm1(error):+.0f} % from the fit and "
+                f"counts {weight:.2f} of a measurement; measure it again or say why it differs"
+            )
+    clocks = sorted({each.clock_hz for each in measurements})
+    if any(abs(hz - profile.clock_hz) > SAME_CLOCK_FRAC * profile.clock_hz for hz in clocks):
+        listed = ", ".join(f"{hz / 1e6:g}" for hz in clocks)
+        said.append(
+            f"measured at {listed} MHz, and the profile's clock is {profile.clock_hz / 1e6:g} MHz: cycles "
+            "are compared, which hides other wait states at another clock"
+        )
+    for name in ("stack", "board"):
+        several = 1 + int(groups_of([getattr(each, name) for each in measurements]).max())
+        if several > 1:
+            said.append(f"{several} {name}s in one fit: it is a mean of them; --where selects one")
+    if len(bench.cases) == 1:
+        said.append(
+            "all measurements are of one layer or network: the interval says how they scatter, and "
+            "nothing of others"
+        )
+    return said
+
+
+def measured_kinds(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    """Kinds of layers, and whether some were sparse."""
+    kinds = dict.fromkeys(layer.kind for each in measurements for layer in each.case.network.layers)
+    return (*kinds, *(("sparse",) if any(each.case.sparse for each in measurements) else ()))
+
+
+def _joined(texts: Iterable[str | None]) -> str | None:
+    different = list(dict.fromkeys(text for text in texts if text))
+    return "; ".join(different) or None
+
+
+def _plain(text: str) -> str:
+    shown = "".join(c if c.isprintable() else "?" for c in text).strip() or "?"
+    return shown if len(shown) <= 200 else f"{shown[:197]}..."
+
+
+def _plain_or_none(text: str | None) -> str | None:
+    return None if text is None or not text.strip() else _plain(text)
