@@ -147,20 +147,32 @@ def _lowest(scores: FloatArray, count: int) -> NDArray[np.intp]:
 
 def unit_scores(entry: Mapping[str, FloatArray], layer: Layer, next_columns: FloatArray | None) -> FloatArray:
     """(H,) root mean square of all weights that a unit's removal takes away."""
+    squares = {name: np.square(w, dtype=np.float64) for name, w in entry.items() if name.startswith("w")}
+    following = None if next_columns is None else np.square(next_columns, dtype=np.float64)
+    return np.sqrt(unit_sums(squares, layer, following) / unit_elems(entry, layer, next_columns))
+
+
+def unit_sums(values: Mapping[str, FloatArray], layer: Layer, next_columns: FloatArray | None) -> FloatArray:
+    """(H,) sums of `values`, shaped as the layer's matrices, over all that a unit's removal takes away."""
     units, gates = unit_count(layer), gate_count(layer.kind)
-    energy, count = np.zeros(units, np.float64), 0
+    sums: FloatArray = np.zeros(units, np.float64)
+    for name, matrix in values.items():
+        sums += matrix.sum(axis=1).reshape(gates, units).sum(axis=0)
+        if name == "w_hh":
+            sums += matrix.sum(axis=0)
+    if next_columns is not None:
+        sums += next_columns.sum(axis=0).reshape(-1, units).sum(axis=0)
+    return sums
+
+
+def unit_elems(entry: Mapping[str, FloatArray], layer: Layer, next_columns: FloatArray | None) -> int:
+    """Weights that one unit's removal takes away; that of a state's own unit counts twice."""
+    units, gates = unit_count(layer), gate_count(layer.kind)
+    count = 0 if next_columns is None else next_columns.size // units
     for name, matrix in entry.items():
         if name.startswith("w"):
-            squares = np.square(matrix, dtype=np.float64)
-            energy += squares.sum(axis=1).reshape(gates, units).sum(axis=0)
-            count += gates * matrix.shape[1]
-            if name == "w_hh":
-                energy += squares.sum(axis=0)
-                count += matrix.shape[0]
-    if next_columns is not None:
-        energy += np.square(next_columns, dtype=np.float64).sum(axis=0).reshape(-1, units).sum(axis=0)
-        count += next_columns.size // units
-    return np.sqrt(energy / count)
+            count += gates * matrix.shape[1] + (matrix.shape[0] if name == "w_hh" else 0)
+    return count
 
 
 def layer_masks(
