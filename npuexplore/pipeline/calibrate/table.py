@@ -65,9 +65,9 @@ def read_rows(path: Path, *, where: Sequence[str] = ()) -> Table:
             f"{shown}: empty; give a CSV file with a header line (`npuexplore calibrate --example`)"
         )
     (first, headers), body = lines[0], lines[1:]
-    columns = _columns(headers, shown, first)
     _refuse_ragged(body, len(headers), shown)
     kept = _selected(body, headers, where, shown)
+    columns = _columns(headers, kept, shown, first)
     if not kept:
         raise BadInput(f"{shown}: a header but no rows; give at least two measurements")
     if len(kept) > MAX_ROWS:
@@ -123,14 +123,16 @@ def _lines(text: str, shown: str) -> list[tuple[int, list[str]]]:
     return found
 
 
-def _columns(headers: Sequence[str], shown: str, line: int) -> Columns:
+def _columns(
+    headers: Sequence[str], body: Sequence[tuple[int, Sequence[str]]], shown: str, line: int
+) -> Columns:
     names = [normalised(header) for header in headers]
     for place, name in enumerate(names):
         if name in names[:place]:
             raise BadInput(
                 f"{shown}:{line}: {headers[place]}: two columns have this name; rename or remove one"
             )
-    columns = recognised(headers)
+    columns = with_unit_column(recognised(headers), headers, body, shown)
     if not any(unit in columns.of for unit in TIMES):
         vague = [header for header, name in zip(headers, names, strict=True) if name in UNITLESS]
         raise BadInput(
@@ -146,6 +148,31 @@ def _columns(headers: Sequence[str], shown: str, line: int) -> Columns:
                 "are layers (kind, inputs, outputs) or networks (network)"
             )
     return columns
+
+
+def with_unit_column(
+    columns: Columns, headers: Sequence[str], body: Sequence[tuple[int, Sequence[str]]], shown: str
+) -> Columns:
+    """The columns of a file whose unit stands in cells (`latency`, `unit`), the same in all rows."""
+    names = [normalised(header) for header in headers]
+    vague = [place for place, name in enumerate(names) if name in UNITLESS]
+    if any(unit in columns.of for unit in TIMES) or "unit" not in names or len(vague) != 1 or not body:
+        return columns
+    place = names.index("unit")
+    first_line, first = body[0][0], normalised(body[0][1][place])
+    for line, cells in body:
+        unit = normalised(cells[place])
+        if unit not in TIMES:
+            raise BadInput(
+                f"{shown}:{line}: {headers[place]}: got {cells[place]!r}; allowed: {', '.join(TIMES)}"
+            )
+        if unit != first:
+            raise BadInput(
+                f"{shown}:{line}: {headers[place]}: got {unit}, while line {first_line} is in {first}; give "
+                "one unit in all rows"
+            )
+    ignored = tuple(header for header in columns.ignored if header not in (headers[place], headers[vague[0]]))
+    return Columns({**columns.of, first: vague[0]}, ignored)
 
 
 def _refuse_ragged(body: Sequence[tuple[int, Sequence[str]]], count: int, shown: str) -> None:

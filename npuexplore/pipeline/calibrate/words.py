@@ -17,7 +17,9 @@ from npuexplore.pipeline.calibrate.pricing import Bench
 
 LITTLE_WEIGHT = 0.5
 """A measurement that counts for less is named."""
+BAD_ROWS_NAMED = 5
 SAME_CLOCK_FRAC = 0.001
+"""Clocks that are this close are the same."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,7 @@ def remarks_on(
     profile: HardwareProfile, bench: Bench, fit: Fit, measurements: Sequence[Measurement]
 ) -> list[str]:
     """Sentences about rows that lie far off, other clocks, and fits that mix boards or stacks."""
-    said = list[str]()
-    for each, weight, error in zip(measurements, fit.weights, fit.errors, strict=True):
-        if weight < LITTLE_WEIGHT:
-            said.append(
-                f"line {each.row.line} ({each.what}) lies {100 * np.expm1(error):+.0f} % from the fit and "
-                f"counts {weight:.2f} of a measurement; measure it again or say why it differs"
-            )
+    said = _bad_rows(fit, measurements)
     clocks = sorted({each.clock_hz for each in measurements})
     if any(abs(hz - profile.clock_hz) > SAME_CLOCK_FRAC * profile.clock_hz for hz in clocks):
         listed = ", ".join(f"{hz / 1e6:g}" for hz in clocks)
@@ -67,6 +63,19 @@ def remarks_on(
             "nothing of others"
         )
     return said
+
+
+def _bad_rows(fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
+    """A sentence for each of the worst rows that hardly count."""
+    bad = [place for place in np.argsort(fit.weights, kind="stable") if fit.weights[place] < LITTLE_WEIGHT]
+    said = [
+        f"line {measurements[place].row.line} ({measurements[place].what}) lies "
+        f"{100 * np.expm1(fit.errors[place]):+.0f} % from the fit and counts {fit.weights[place]:.2f} of a "
+        "measurement; measure it again, or say why it differs"
+        for place in bad[:BAD_ROWS_NAMED]
+    ]
+    more = len(bad) - BAD_ROWS_NAMED
+    return [*said, f"{more} rows more count less than half"] if more > 0 else said
 
 
 def measured_kinds(measurements: Sequence[Measurement]) -> tuple[str, ...]:
