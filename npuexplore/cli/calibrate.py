@@ -23,7 +23,7 @@ SUFFIX = "-calibrated"
 
 def calibrate(
     measured: Annotated[
-        Path | None, typer.Argument(metavar="[MEASURED.csv]", help="Measured layers and networks.")
+        Path | None, typer.Argument(metavar="MEASURED.csv", help="Measured layers and networks.")
     ] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Profile of the part: a name or a path.")
