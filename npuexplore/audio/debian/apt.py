@@ -10,11 +10,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from npuexplore.audio.debian import apt_guard
 from npuexplore.audio.debian.archive import sha256_of
 from npuexplore.errors import EnvironmentLacking
 
@@ -49,12 +50,12 @@ class Apt:
         if found is None:
             raise EnvironmentLacking(f"this system has no apt-get; use Debian or Ubuntu, {ELSEWHERE}")
         self._folder = folder.absolute()
-        self._configuration = self._folder / "apt.conf"
+        self._incoming = self._folder / "incoming"
         for part in ("state/lists/partial", "cache/archives/partial", "incoming"):
             (self._folder / part).mkdir(parents=True, exist_ok=True)
-        self._configuration.write_text("".join(f"#clear {hook};\n" for hook in HOOKS), encoding="ascii")
-        bound = shutil.which("setpriv")  # so that a kill of this process ends apt as well
-        self._program = [*((bound, "--pdeathsig", "KILL", "--") if bound else ()), found, *self._options()]
+        configuration = self._folder / "apt.conf"
+        configuration.write_text("".join(f"#clear {hook};\n" for hook in HOOKS), encoding="ascii")
+        self._program = [found, "-q", "-c", str(configuration), *_options(self._folder)]
 
     def offers(self, names: Iterable[str]) -> dict[str, Offer]:
         """What apt has of every package; its lists are fetched where they are not yet there.
@@ -65,7 +66,7 @@ class Apt:
         complaint = ""
         found = self._offered(wanted)
         if len(found) < len(wanted):
-            complaint = _complaint(self._run("update").stderr)
+            complaint = _complaint(self._run("update").errors)
             found = self._offered(wanted)
         if len(found) < len(wanted):  # apt names none when it lacks one
             found = {name: offer for one in wanted for name, offer in self._offered([one]).items()}
@@ -88,72 +89,75 @@ class Apt:
         on_bytes : called now and then with how many bytes are there.
         Raises EnvironmentLacking where apt fails, or the file is not what the index says.
         """
-        incoming = self._folder / "incoming" / offer.file
-        log = self._folder / "download.log"
-        with log.open("wb") as errors:
-            process = self._start("download", offer.package, errors=errors.fileno())
-            try:
-                while process.poll() is None:
-                    on_bytes(_size(incoming))
-                    time.sleep(LOOK_SECONDS)
-            finally:
-                process.kill()
-                process.wait()
-        if _size(incoming) != offer.bytes or sha256_of(incoming) != offer.sha256:
+        incoming, complaint = self._incoming / offer.file, ""
+        if not _is(incoming, offer):
+            done = self._run("download", offer.package, on_wait=lambda: on_bytes(_size(incoming)))
+            complaint = _complaint(done.errors) or "the file is not what its index says"
+        if not _is(incoming, offer):
             incoming.unlink(missing_ok=True)
-            complaint = _complaint(log.read_text("utf-8", "replace")) or "the file is not what its index says"
             raise EnvironmentLacking(
                 f"apt-get download {offer.package}: {complaint}; run the same command again, {ELSEWHERE}"
             )
         os.replace(incoming, target)
         on_bytes(offer.bytes)
 
-    def _options(self) -> list[str]:
-        settings: Mapping[str, str | Path] = {
-            "Dir::State": self._folder / "state",
-            "Dir::State::lists": self._folder / "state" / "lists",
-            "Dir::Cache": self._folder / "cache",
-            "Acquire::Languages": "none",
-            "Acquire::Retries": "2",
-            "APT::Color": "0",
-            **{f"Acquire::IndexTargets::deb::{name}::DefaultEnabled": "false" for name in NO_INDEXES},
-        }
-        options = [f"-o{key}={value}" for key, value in settings.items()]
-        return ["-q", "-c", str(self._configuration), *options]
-
     def _offered(self, names: list[str]) -> dict[str, Offer]:
         """What apt would download for `names`; nothing where its lists lack one of them."""
-        lines = self._run("download", "--print-uris", *names).stdout.splitlines()
+        lines = self._run("download", "--print-uris", *names, folder=self._folder).output.splitlines()
         return {offer.package: offer for line in lines if (offer := _offer(line))}
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                [*self._program, *arguments],
-                cwd=self._folder / "incoming",
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
+    def _run(
+        self, *arguments: str, folder: Path | None = None, on_wait: Callable[[], None] = lambda: None
+    ) -> _Said:
+        """Runs apt-get, which ends when this process does; downloads land in `folder`."""
+        output, errors = self._folder / "output.log", self._folder / "errors.log"
+        with output.open("wb") as out, errors.open("wb") as err:
+            process = subprocess.Popen(
+                [sys.executable, "-I", apt_guard.__file__, *self._program, *arguments],
+                cwd=folder or self._incoming,
+                env={**os.environ, "LC_ALL": "C"},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
             )
-        except OSError as error:
-            raise EnvironmentLacking(f"apt-get cannot be started ({error.strerror}); {ELSEWHERE}") from None
-
-    def _start(self, *arguments: str, errors: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*self._program, *arguments],
-            cwd=self._folder / "incoming",
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        )
+            try:
+                while _is_running(process):
+                    on_wait()
+            finally:
+                if process.stdin is not None:
+                    process.stdin.close()
+                process.wait()
+        return _Said(output.read_text("utf-8", "replace"), errors.read_text("utf-8", "replace"))
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C"}
+@dataclass(frozen=True)
+class _Said:
+    """What apt-get wrote."""
+
+    output: str
+    errors: str
+
+
+def _options(folder: Path) -> list[str]:
+    settings: Mapping[str, str | Path] = {
+        "Dir::State": folder / "state",
+        "Dir::State::lists": folder / "state" / "lists",
+        "Dir::Cache": folder / "cache",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "2",
+        "APT::Color": "0",
+        **{f"Acquire::IndexTargets::deb::{name}::DefaultEnabled": "false" for name in NO_INDEXES},
+    }
+    return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
+
+
+def _is_running(process: subprocess.Popen[bytes]) -> bool:
+    """Waits a little for the process to end."""
+    try:
+        process.wait(LOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def _offer(line: str) -> Offer | None:
@@ -194,6 +198,11 @@ def _masked(text: str) -> str:
         user, at, host = rest.rpartition("@")
         words.append(f"{scheme}{sign}***@{host}" if sign and at and user else word)
     return " ".join(words)
+
+
+def _is(path: Path, offer: Offer) -> bool:
+    """Whether a file is the package that apt's signed index describes."""
+    return _size(path) == offer.bytes and sha256_of(path) == offer.sha256
 
 
 def _size(path: Path) -> int:
