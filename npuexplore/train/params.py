@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from npuexplore.compression.sparsity import Params
+from npuexplore.train.primitives.workspace import aligned_copy
 from npuexplore.units import FloatArray
 
 OBSERVED = "range"
@@ -50,6 +51,6 @@ def trained(params: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, FloatAr
 def copy_params(params: Mapping[str, Mapping[str, Any]]) -> Params:
     """A deep float32 copy."""
     return {
-        layer: {name: np.array(array, np.float32, order="C") for name, array in entry.items()}
+        layer: {name: aligned_copy(np.asarray(array, np.float32)) for name, array in entry.items()}
         for layer, entry in params.items()
     }

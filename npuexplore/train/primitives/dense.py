@@ -8,6 +8,7 @@ import numpy as np
 from autograd.extend import defvjp_argnums
 
 from npuexplore.train.primitives.declare import differentiable
+from npuexplore.train.primitives.workspace import aligned_empty
 from npuexplore.units import FloatArray
 
 
@@ -29,19 +30,21 @@ def activate(values: FloatArray, activation: str) -> FloatArray:
     return values
 
 
-def activation_slope(outputs: FloatArray, activation: str) -> FloatArray:
-    """Derivative of the activation, from its outputs.
+def times_slope(d_out: FloatArray, outputs: FloatArray, activation: str) -> FloatArray:
+    """d_out times the derivative of the activation, which is known from its outputs.
 
-    >>> activation_slope(np.array([0.5]), "sigmoid").tolist()
-    [0.25]
+    >>> times_slope(np.array([2.0]), np.array([0.5]), "sigmoid").tolist()
+    [0.5]
     """
+    if activation == "none":
+        return d_out
+    product = aligned_empty(outputs.shape, outputs.dtype)
     if activation == "relu":
-        return (outputs > 0).astype(outputs.dtype)
-    if activation == "tanh":
-        return 1.0 - outputs * outputs
-    if activation == "sigmoid":
-        return outputs - outputs * outputs
-    return np.ones_like(outputs)
+        return np.multiply(d_out, outputs > 0, out=product)
+    np.multiply(outputs, outputs, out=product)
+    np.subtract(outputs if activation == "sigmoid" else 1.0, product, out=product)
+    product *= d_out
+    return product
 
 
 @differentiable
@@ -51,7 +54,8 @@ def dense(inputs: FloatArray, w: FloatArray, bias: FloatArray, *, activation: st
     inputs : (T, B, I) ; w : (O, I) ; bias : (O,) ; returns (T, B, O).
     """
     frames, batch, features = inputs.shape
-    outputs = inputs.reshape(frames * batch, features) @ w.T
+    outputs = aligned_empty((frames * batch, w.shape[0]), inputs.dtype)
+    np.matmul(inputs.reshape(frames * batch, features), w.T, out=outputs)
     outputs += bias
     return activate(outputs, activation).reshape(frames, batch, -1)
 
@@ -62,11 +66,11 @@ def _vjp_maker(
     def vjp(d_out: FloatArray) -> tuple[FloatArray, ...]:
         inputs, w, _ = args
         rows = outputs.shape[0] * outputs.shape[1]
-        slope = activation_slope(outputs, kwargs["activation"])
-        slope *= d_out
-        d_linear = slope.reshape(rows, -1)
+        d_linear = times_slope(d_out, outputs, kwargs["activation"]).reshape(rows, -1)
         makers = (
-            lambda: (d_linear @ w).reshape(inputs.shape),
+            lambda: np.matmul(
+                d_linear, w, out=aligned_empty((rows, inputs.shape[2]), d_linear.dtype)
+            ).reshape(inputs.shape),
             lambda: d_linear.T @ inputs.reshape(rows, -1),
             lambda: np.ones(rows, d_linear.dtype) @ d_linear,
         )

@@ -31,7 +31,7 @@ def error_ratio_db(
     """
     slope = noisy_power * mask
     slope -= cross
-    return _ratio_db(_error_energy(mask, slope, cross, clean_power), _energy(clean_power))
+    return _ratio_db(_error_energy(mask.copy(), slope, cross, clean_power), _energy(clean_power))
 
 
 def _energy(values: FloatArray) -> NDArray[np.float64]:
@@ -42,11 +42,10 @@ def _energy(values: FloatArray) -> NDArray[np.float64]:
 def _error_energy(
     mask: FloatArray, slope: FloatArray, cross: FloatArray, clean_power: FloatArray
 ) -> NDArray[np.float64]:
-    """(B,) sum of M (slope - cross) + |S|^2, where slope = M |X|^2 - cross."""
-    error = slope - cross
-    error *= mask
-    error += clean_power
-    return _energy(error)
+    """(B,) sum of M (slope - cross) + |S|^2, where slope = M |X|^2 - cross; overwrites the mask."""
+    mask *= slope - cross
+    mask += clean_power
+    return _energy(mask)
 
 
 def _ratio_db(
@@ -74,7 +73,8 @@ def _taped(
     error, clean = np.zeros(batch), np.zeros(batch)
     for start, stop in time_chunks(frames, batch, 2 * bins):
         now = slice(start, stop)
-        mask = (mask_bands[now].reshape(-1, mask_bands.shape[2]) @ synthesis).reshape(-1, batch, bins)
+        mask = workspace.array(f"mask {stop - start}", (stop - start, batch, bins), mask_bands.dtype)
+        np.matmul(mask_bands[now].reshape(-1, mask_bands.shape[2]), synthesis, out=mask.reshape(-1, bins))
         slope = np.multiply(noisy_power[now], mask, out=slopes[now])
         slope -= cross[now]
         error += _error_energy(mask, slope, cross[now], clean_power[now])

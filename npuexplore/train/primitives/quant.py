@@ -9,6 +9,7 @@ from autograd.extend import defvjp
 
 from npuexplore.compression.quantize import Grid, fake_quantise, snap
 from npuexplore.train.primitives.declare import differentiable
+from npuexplore.train.primitives.workspace import aligned_copy, aligned_empty
 from npuexplore.units import FloatArray
 
 
@@ -19,7 +20,7 @@ def fq_act(values: FloatArray, *, grid: Grid) -> FloatArray:
     >>> fq_act(np.array([0.3, 9.0]), grid=Grid(0.25, -4, 3)).tolist()
     [0.25, 0.75]
     """
-    rounded = np.array(values)
+    rounded = aligned_copy(values)
     snap(rounded, grid)
     return rounded
 
@@ -27,7 +28,9 @@ def fq_act(values: FloatArray, *, grid: Grid) -> FloatArray:
 def _act_vjp(_: FloatArray, values: FloatArray, *, grid: Grid) -> Any:
     def vjp(d_out: FloatArray) -> FloatArray:
         low, high = (grid.low - 0.5) * grid.step, (grid.high + 0.5) * grid.step
-        return d_out * ((values >= low) & (values <= high))
+        within = values >= low
+        within &= values <= high
+        return np.multiply(d_out, within, out=aligned_empty(values.shape, values.dtype))
 
     return vjp
 
