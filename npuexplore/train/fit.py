@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -14,17 +14,21 @@ from npuexplore.audio.mixtures import SpectralBatch
 from npuexplore.compression.plan import CompressionPlan, check_plan
 from npuexplore.compression.sparsity import Masks, Params
 from npuexplore.errors import BadInput
+from npuexplore.train.best import SILENCE_DB, Best, Diverged, validations_since_best
+from npuexplore.train.distillation import Teacher
+from npuexplore.train.methods import treatment_at
 from npuexplore.train.model import Treatment, treat_weights
 from npuexplore.train.params import copy_params
-from npuexplore.train.pruning import treatment_at
-from npuexplore.train.recipe import FitRecipe
+from npuexplore.train.pruning import last_choice
+from npuexplore.train.recipe import FitRecipe, RetrainRecipe
 from npuexplore.train.run import FitState, Run, Task, continued_run, fresh_run, train_step
 from npuexplore.train.skipping import gated, refuse_unskippable
+from npuexplore.train.thresholds import achieved_plan, learning_of
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
-__all__ = ["FitRecipe", "FitResult", "FitState", "fit"]
+__all__ = ["FitRecipe", "FitResult", "FitState", "RetrainRecipe", "fit"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class FitResult:
     """(steps,) float32, dB."""
     skip_rate_frac: float = 0.0
     """Share of the frames that were skipped in the last batches."""
+    plan: CompressionPlan | None = None
+    """The plan with what each layer really keeps, where the network's layers share a budget."""
+    best_step: int = 0
+    """Finished steps after which the network was as it is here."""
+    validation_db: float | None = None
+    """Its loss on what it did not learn from."""
 
 
 def fit(
@@ -51,31 +61,38 @@ def fit(
     state: FitState | None = None,
     on_checkpoint: Callable[[FitState], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
+    validate: Callable[[Params], float] | None = None,
 ) -> FitResult:
-    """Train `params`, or retrain them under a plan: pruned gradually, rounded in the loop.
+    """Train `params`, or retrain them under a plan: pruned as the recipe says, rounded in the loop.
 
     batch_at gives the batch of a step and depends on nothing else; it runs one step ahead in a thread.
     synthesis : (F, K) spreads mask bands over bins ; feature_scale : (F,) deviation of each feature.
     `state` continues a stopped run. on_checkpoint gets a FitState every recipe.checkpoint_steps and
-    at the end; on_step gets the number of finished steps and the loss in dB.
-    Raises BadInput for a plan that cannot be trained or a state of another network, NpuexploreError when
-    the loss is not finite.
+    at the end; on_step gets the number of finished steps and the loss in dB. `validate` gives the loss in dB
+    of a network on what it does not learn from; with it, the best network is what comes back.
+    Raises BadInput for a plan that cannot be trained or a state of another network, Diverged when the loss
+    is not finite or a network that was good is no longer.
     """
     _check(network, plan, feature_scale)
     params = params if plan is None else gated(params, network, plan)
-    task = Task(network, recipe, synthesis, (1.0 / feature_scale).astype(np.float32))
-    run = fresh_run(params, network) if state is None else continued_run(state, params, network)
+    task = _task(network, params, recipe, plan, synthesis=synthesis, feature_scale=feature_scale)
+    if state is None:
+        run = fresh_run(params, network, task.learning)
+    else:
+        run = continued_run(state, params, network, task.learning)
     batches = _prefetched(batch_at, run.step, recipe.steps)
     with threadpool_limits(1, "blas"), _team(recipe) as pool, closing(batches):
         for batch in batches:
-            loss = train_step(run, task, batch, _treatment(run, task, plan), pool=pool)
+            if not _patient(run, recipe):
+                break
+            loss = train_step(run, task, batch, treatment_at(run, task), pool=pool)
+            if validate is not None and _due(run.step, recipe.validation_steps, recipe):
+                _validate(run, task, validate)
             if on_step is not None:
                 on_step(run.step, loss)
-            if on_checkpoint is not None and _checkpoint_due(run.step, recipe):
+            if on_checkpoint is not None and _due(run.step, recipe.checkpoint_steps, recipe):
                 on_checkpoint(run.state())
-    skip_rate_frac = 0.0 if run.skip is None else run.skip.rate_frac
-    losses = np.array(run.losses, np.float32)
-    return FitResult(_finished(run, network, plan), run.masks, losses, skip_rate_frac)
+    return _result(run, task)
 
 
 def _check(network: Network, plan: CompressionPlan | None, feature_scale: FloatArray) -> None:
@@ -96,17 +113,49 @@ def _team(recipe: FitRecipe) -> AbstractContextManager[Executor | None]:
     return ThreadPoolExecutor(recipe.blas_threads) if recipe.blas_threads > 1 else nullcontext()
 
 
-def _treatment(run: Run, task: Task, plan: CompressionPlan | None) -> Treatment | None:
-    if plan is None:
-        return None
-    return treatment_at(
-        run.step,
-        task.recipe.steps,
-        params=run.params,
-        masks=run.masks,
-        network=task.network,
-        plan=plan,
-    )
+def _task(
+    network: Network,
+    params: Mapping[str, Mapping[str, FloatArray]],
+    recipe: FitRecipe,
+    plan: CompressionPlan | None,
+    *,
+    synthesis: FloatArray,
+    feature_scale: FloatArray,
+) -> Task:
+    """What is trained: under a plain recipe, plans are pruned gradually."""
+    task = Task(network, recipe, synthesis, (1.0 / feature_scale).astype(np.float32), plan)
+    if plan is None or not isinstance(recipe, RetrainRecipe):
+        return task
+    learning, teacher = None, None
+    if recipe.method == "learned":
+        learning = learning_of(plan, network, params, budget=recipe.budget)
+    if recipe.distillation is not None:
+        teacher = Teacher(copy_params(params), recipe.distillation)
+    return replace(task, method=recipe.method, learning=learning, teacher=teacher)
+
+
+def _validate(run: Run, task: Task, validate: Callable[[Params], float]) -> None:
+    """Tries the network on what it does not learn from, and keeps it if it is the best one so far.
+
+    While masks move, a network has more weights than it will have, and is not compared.
+    """
+    if task.plan is not None and run.step <= last_choice(task.recipe.steps):
+        return
+    params = _finished(run, task)
+    loss_db = float(np.float32(validate(params)))
+    if not loss_db < SILENCE_DB and run.best is not None:
+        raise Diverged(
+            f"training: step {run.step}: a validation loss of {loss_db:.2f} dB is no better than silence, "
+            f"after {run.best.loss_db:.2f} dB at step {run.best.step}; lower peak_rate",
+            run.best,
+        )
+    if run.best is None or loss_db < run.best.loss_db:
+        run.best = Best(params, run.step, loss_db)
+    run.validation.append((run.step, loss_db))
+
+
+def _patient(run: Run, recipe: FitRecipe) -> bool:
+    return recipe.patience is None or validations_since_best(run.validation) < recipe.patience
 
 
 def _prefetched(
@@ -127,14 +176,29 @@ def _prefetched(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _checkpoint_due(step: int, recipe: FitRecipe) -> bool:
-    return step % recipe.checkpoint_steps == 0 or step == recipe.steps
+def _due(step: int, every: int, recipe: FitRecipe) -> bool:
+    return step % every == 0 or step == recipe.steps
 
 
-def _finished(run: Run, network: Network, plan: CompressionPlan | None) -> Params:
-    if plan is None or run.masks is None:
+def _result(run: Run, task: Task) -> FitResult:
+    plan = task.plan
+    if plan is not None and task.learning is not None and task.learning.budget == "network" and run.masks:
+        plan = achieved_plan(plan, task.network, run.masks)
+    return FitResult(
+        _finished(run, task) if run.best is None else run.best.params,
+        run.masks,
+        np.array(run.losses, np.float32),
+        skip_rate_frac=0.0 if run.skip is None else run.skip.rate_frac,
+        plan=plan,
+        best_step=run.step if run.best is None else run.best.step,
+        validation_db=None if run.best is None else run.best.loss_db,
+    )
+
+
+def _finished(run: Run, task: Task) -> Params:
+    if task.plan is None or run.masks is None:
         return copy_params(run.params)
-    treatment = Treatment(plan, run.masks, frozen=True)
+    treatment = Treatment(task.plan, run.masks, frozen=True)
     return copy_params(
-        {layer.name: treat_weights(run.params[layer.name], layer, treatment) for layer in network.layers}
+        {layer.name: treat_weights(run.params[layer.name], layer, treatment) for layer in task.network.layers}
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from npuexplore.documents.model import Model
+
+Method = Literal["learned", "gradual", "frozen", "offline"]
+"""How masks come about; words of the YAML."""
+Budget = Literal["layer", "network"]
 
 
 class FitRecipe(Model):
@@ -24,3 +28,28 @@ class FitRecipe(Model):
     checkpoint_steps: PositiveInt = 200
     blas_threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Each trains on a share of the batch. Part of the recipe because the last bits of sums depend on it."""
+    validation_steps: PositiveInt = 100
+    """How often the network is tried on voices and noises that it does not learn from; the best is kept."""
+    patience: PositiveInt | None = None
+    """Validations without a better network after which training stops; without it, all steps are made."""
+
+
+class Distillation(Model):
+    """Learning from the float baseline beside learning from clean speech."""
+
+    on: Literal["spectra", "masks"] = "spectra"
+    """What is to be like the baseline's: the enhanced spectra, or the mask bands."""
+    share_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Share of the loss that asks for it."""
+
+
+class RetrainRecipe(FitRecipe):
+    """How a compressed network is made of a trained one."""
+
+    method: Method = "learned"
+    """`learned`: thresholds learn with the weights under a steered penalty. `gradual`: the smallest groups
+    go, more and more of them on a cubic schedule. `frozen`: they go at once, and the rest learns on.
+    `offline`: they go after training, and nothing learns."""
+    budget: Budget = "layer"
+    """Under `learned`: whether every layer keeps what the plan says, or the network as a whole does."""
+    distillation: Distillation | None = None

@@ -11,23 +11,29 @@ from typing import Any
 import numpy as np
 
 from npuexplore.audio.mixtures import SpectralBatch
+from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.sparsity import Masks, Params
-from npuexplore.errors import BadInput, NpuexploreError
+from npuexplore.errors import BadInput
+from npuexplore.train.best import Best, Diverged
+from npuexplore.train.distillation import TAUGHT, Teacher, taught_loss, teachers_target
 from npuexplore.train.model import Treatment, forward
 from npuexplore.train.optimizer import adam_step, clip_by_norm, learning_rate
 from npuexplore.train.params import OBSERVED, copy_params, flatten, trained, unflatten
 from npuexplore.train.primitives.head import head_loss
 from npuexplore.train.primitives.skip import Updates
-from npuexplore.train.primitives.workspace import Workspace
-from npuexplore.train.pruning import pruning_ramp
-from npuexplore.train.recipe import FitRecipe
+from npuexplore.train.primitives.workspace import Workspace, aligned_zeros
+from npuexplore.train.pruning import pruning_ramp, pruning_steps
+from npuexplore.train.recipe import FitRecipe, Method
 from npuexplore.train.skipping import SkipControl, is_gated
 from npuexplore.train.tape import value_and_gradients
+from npuexplore.train.thresholds import Learning, Thresholds, learned, learning_rate_of, start_thresholds
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
 HEAD = "mask to loss"
 """Key of the loss's workspace; no layer can bear a name with spaces."""
+GROWING = ("losses", "curve", "validation")
+"""Arrays of a state that grow with the steps."""
 RANGE_MEMORY = 0.99
 """How slowly the observed range of a dense layer follows the batches."""
 
@@ -38,7 +44,10 @@ class FitState:
 
     step: int
     arrays: dict[str, np.ndarray[Any, Any]]
-    """params/, adam_m/, adam_v/, masks/ (0 or 1) by flat name, and losses (step,)."""
+    """params/, adam_m/, adam_v/, masks/ (0 or 1) by flat name, losses (step,), and what methods add:
+
+    thresholds/ and what steers them, skip/, curve (step, 2): share of weights kept, penalty in dB;
+    validation (V, 2): step, dB; best/ the best network so far."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,11 @@ class Task:
     """(F, K) spreads mask bands over bins."""
     inverse_scale: FloatArray
     """(F,) by which features are multiplied."""
+    plan: CompressionPlan | None = None
+    method: Method = "gradual"
+    learning: Learning | None = None
+    """What thresholds are learned for, where they are."""
+    teacher: Teacher | None = None
 
 
 @dataclass
@@ -69,6 +83,12 @@ class Run:
     """Of every thread."""
     skip: SkipControl | None = None
     """Where the network has a gate."""
+    thresholds: Thresholds | None = None
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    """Share of the weights kept and penalty in dB, step by step."""
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    """Finished steps and loss in dB, of every validation."""
+    best: Best | None = None
 
     def state(self) -> FitState:
         """A copy of everything that moves."""
@@ -79,27 +99,47 @@ class Run:
             arrays |= flatten(copy_params(self.masks), "masks/")
         if self.skip is not None:
             arrays |= {f"skip/{name}": np.array(value) for name, value in vars(self.skip).items()}
+        if self.thresholds is not None:
+            arrays |= {f"thresholds/{name}": array for name, array in vars(self.thresholds).items()}
+        if self.best is not None:
+            arrays |= flatten(copy_params(self.best.params), "best/")
+        arrays |= {
+            "curve": np.array(self.curve, np.float32).reshape(-1, 2),
+            "validation": np.array(self.validation, np.float32).reshape(-1, 2),
+        }
         return FitState(self.step, arrays | {"losses": np.array(self.losses, np.float32)})
 
 
-def fresh_run(params: Mapping[str, Mapping[str, FloatArray]], network: Network) -> Run:
+def fresh_run(
+    params: Mapping[str, Mapping[str, FloatArray]], network: Network, learning: Learning | None = None
+) -> Run:
     """A run before its first step, on copies of `params`.
 
     Its arrays come in one order whatever that of `params`: sums over them depend on it in the last bit.
     """
     start = copy_params({layer.name: dict(sorted(params[layer.name].items())) for layer in network.layers})
-    mean, square = ({name: np.zeros_like(array) for name, array in trained(start).items()} for _ in range(2))
+    mean, square = (
+        {name: aligned_zeros(array.shape, array.dtype) for name, array in trained(start).items()}
+        for _ in range(2)
+    )
     skip = SkipControl() if is_gated(start) else None
-    return Run(0, start, mean, square, [], workspaces=[_workspaces(network)], skip=skip)
+    thresholds = None if learning is None else start_thresholds(learning, start)
+    workspaces = [_workspaces(network)]
+    return Run(0, start, mean, square, [], workspaces=workspaces, skip=skip, thresholds=thresholds)
 
 
-def continued_run(state: FitState, params: Mapping[str, Mapping[str, FloatArray]], network: Network) -> Run:
+def continued_run(
+    state: FitState,
+    params: Mapping[str, Mapping[str, FloatArray]],
+    network: Network,
+    learning: Learning | None = None,
+) -> Run:
     """The run that `state` was taken of; BadInput when it was not one of parameters like `params`."""
-    expected = fresh_run(params, network)
+    expected = fresh_run(params, network, learning)
     order = expected.state().arrays
     for name, array in order.items():
         found = state.arrays.get(name)
-        if found is None or (found.shape != array.shape and name != "losses"):
+        if found is None or (found.shape != array.shape and name not in GROWING):
             got = "nothing" if found is None else f"shape {found.shape}"
             raise BadInput(
                 f"training state: {name}: got {got}; network {network.name} needs shape {array.shape}; "
@@ -117,11 +157,16 @@ def continued_run(state: FitState, params: Mapping[str, Mapping[str, FloatArray]
         expected.workspaces,
         expected.skip
         and SkipControl(**{name: float(ordered[f"skip/{name}"]) for name in vars(expected.skip)}),
+        expected.thresholds
+        and Thresholds(**{name: ordered[f"thresholds/{name}"] for name in vars(expected.thresholds)}),
+        [(float(kept_frac), float(penalty_db)) for kept_frac, penalty_db in ordered["curve"]],
+        [(int(step), float(loss)) for step, loss in ordered["validation"]],
+        Best.of(unflatten(state.arrays, "best/"), ordered["validation"]),
     )
 
 
 def _workspaces(network: Network) -> dict[str, Workspace]:
-    return {name: Workspace() for name in (*(layer.name for layer in network.layers), HEAD)}
+    return {name: Workspace() for name in (*(layer.name for layer in network.layers), HEAD, TAUGHT)}
 
 
 @dataclass
@@ -149,16 +194,18 @@ def train_step(
     """Move the run by one step; returns the loss before it, in dB.
 
     With a pool of recipe.blas_threads threads, each computes a share of the batch; give BLAS one.
-    Raises NpuexploreError when loss or gradient are not finite; the run is then as it was.
+    Raises Diverged when loss or gradient are not finite; the run is then as it was.
     """
     whole = _whole_batch(run, task, batch, treatment, pool)
     with np.errstate(all="ignore"):
         norm = clip_by_norm(whole.gradients, task.recipe.clip_norm)
     if not (math.isfinite(whole.loss) and math.isfinite(norm)):
-        raise NpuexploreError(
+        raise Diverged(
             f"training: step {run.step}: loss {whole.loss} and gradient norm {norm} must be finite; "
-            "look for silent or broken audio in that batch, or lower peak_rate"
+            "look for silent or broken audio in that batch, or lower peak_rate",
+            run.best,
         )
+    _learn_thresholds(run, task, treatment, whole.gradients)
     _descend(run, task.recipe, whole.gradients)
     if treatment is None or not treatment.frozen:
         _follow_ranges(run.params, whole.observed)
@@ -167,8 +214,46 @@ def train_step(
         run.skip.steer(whole.skipped_frac, target)
     run.masks = None if treatment is None else treatment.masks
     run.losses.append(whole.loss)
+    run.curve.append((1.0 if treatment is None else _kept_frac(treatment), _penalty_db(run.thresholds)))
     run.step += 1
     return whole.loss
+
+
+def _learn_thresholds(
+    run: Run, task: Task, treatment: Treatment | None, gradients: Mapping[str, FloatArray]
+) -> None:
+    """One step of the thresholds, as long as masks move."""
+    if run.thresholds is None or task.learning is None or treatment is None:
+        return
+    if treatment.frozen or treatment.masks is None:
+        return
+    run.thresholds = learned(
+        run.thresholds,
+        task.learning,
+        params=run.params,
+        gradients=gradients,
+        masks=treatment.masks,
+        ramp_frac=pruning_ramp(run.step + 1, task.recipe.steps),
+        rate=learning_rate_of(pruning_steps(task.recipe.steps)),
+    )
+
+
+def _kept_frac(treatment: Treatment) -> float:
+    """Share of the weights that the masks leave."""
+    matrices = [
+        mask
+        for entry in (treatment.masks or {}).values()
+        for name, mask in entry.items()
+        if name.startswith("w")
+    ]
+    return sum(np.count_nonzero(mask) for mask in matrices) / max(1, sum(mask.size for mask in matrices))
+
+
+def _penalty_db(thresholds: Thresholds | None) -> float:
+    """Mean strength of the penalties; 0 without any."""
+    if thresholds is None or not thresholds.strength.size:
+        return 0.0
+    return float(thresholds.strength.mean())
 
 
 def _whole_batch(
@@ -207,6 +292,7 @@ def _part_of_batch(
     ranges = {layer: {OBSERVED: entry[OBSERVED]} for layer, entry in run.params.items() if OBSERVED in entry}
     observed: dict[str, float] = {}
     updates = Updates()
+    taught = _taught(task, features, batch.noisy_power[:, rows])
 
     def loss_of(arrays: dict[str, Any]) -> Any:
         nested = unflatten(arrays)
@@ -223,7 +309,7 @@ def _part_of_batch(
         )
         if run.skip is not None:
             updates.pull += run.skip.price_db / math.prod(batch.features.shape[:2])
-        return head_loss(
+        loss = head_loss(
             mask,
             synthesis=task.synthesis,
             noisy_power=batch.noisy_power[:, rows],
@@ -231,12 +317,24 @@ def _part_of_batch(
             clean_power=batch.clean_power[:, rows],
             workspace=workspaces[HEAD],
         )
+        if task.teacher is None or taught is None:
+            return loss
+        return taught_loss(loss, mask, task.teacher, taught, workspace=workspaces[TAUGHT])
 
     share = features.shape[1] / batch.features.shape[1]
     with np.errstate(all="ignore"):
         loss, gradients = value_and_gradients(loss_of, trained(run.params), share=share)
     skipped_frac = 0.0 if run.skip is None else share * (1.0 - float(updates.taken.mean(dtype=np.float64)))
     return _Part(loss, gradients, observed, skipped_frac)
+
+
+def _taught(task: Task, features: FloatArray, noisy_power: FloatArray) -> dict[str, FloatArray] | None:
+    """What the teacher does with these rows, where there is one."""
+    if task.teacher is None:
+        return None
+    return teachers_target(
+        task.teacher, features, task.network, synthesis=task.synthesis, noisy_power=noisy_power
+    )
 
 
 def _descend(run: Run, recipe: FitRecipe, gradients: Mapping[str, FloatArray]) -> None:

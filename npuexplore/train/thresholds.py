@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.plan import CompressionPlan
-from npuexplore.compression.sparsity import BoolArray, Choose, Masks, choose_largest, layer_masks
+from npuexplore.compression.plan import MATRIX_KEYS, CompressionPlan, LayerPlan
+from npuexplore.compression.sparsity import (
+    BoolArray,
+    Choose,
+    Masks,
+    choose_largest,
+    kept_columns,
+    kept_outputs_of,
+    layer_masks,
+)
 from npuexplore.train.group_sets import Arrays, GroupSet, SetName, group_sets, set_names
+from npuexplore.train.recipe import Budget
 from npuexplore.units import FloatArray
-from npuexplore.workload.network import Network
-
-Budget = Literal["layer", "network"]
+from npuexplore.workload.network import Network, positions_of
 
 TRAVEL = 12.0
 """How far thresholds can move while masks change, in deviations of their groups' sizes."""
@@ -78,7 +85,7 @@ class Learning:
 
 
 def learning_of(plan: CompressionPlan, network: Network, params: Arrays, *, budget: Budget) -> Learning:
-    """What a plan asks of thresholds: a budget for the sets of a layer that are pruned alike, or one for all."""
+    """What a plan asks of thresholds: a budget for sets of a layer that are pruned alike, or one for all."""
     names = tuple(set_names(plan, network, params))
     if budget == "network":
         targets = [_kept_frac(layer_masks(params, plan, network), network)] if names else []
@@ -99,6 +106,15 @@ def start_thresholds(learning: Learning, params: Arrays) -> Thresholds:
     theta = np.maximum((lowest - centre) / deviation, np.float32(LOWEST))
     sets, budgets = (np.zeros(count, np.float32) for count in (len(sizes), learning.targets.size))
     return Thresholds(centre, deviation, theta, sets, sets, budgets, budgets, budgets)
+
+
+def learning_rate_of(steps: int) -> float:
+    """Largest move of a theta per step, when masks move for `steps` steps.
+
+    >>> learning_rate_of(600)
+    0.02
+    """
+    return TRAVEL / steps
 
 
 def threshold_masks(
@@ -231,6 +247,37 @@ def threshold_slopes(each: GroupSet, threshold: float, deviation: float) -> tupl
         return pull, scale * elems * float(bell.sum()), elems * float(kept.sum()), elems * kept.size
     share = scale * float((bell * each.elems).sum())
     return pull, share, float((kept * each.elems).sum()), float(each.elems.sum())
+
+
+def achieved_plan(plan: CompressionPlan, network: Network, masks: Masks) -> CompressionPlan:
+    """The plan with the sparsity that masks really leave, where it prunes groups by their size."""
+    layers = dict(plan.layers)
+    kept_inputs = np.ones(network.bands, bool)
+    for layer in network.layers:
+        choice, kept = plan.of(layer.name), kept_outputs_of(masks, layer)
+        columns = kept_columns(layer, kept_inputs)
+        if choice.structure == "unit" and choice.sparsity_frac > 0.0:
+            layers[layer.name] = choice.model_copy(update={"sparsity_frac": 1.0 - kept.mean()})
+        elif layer.name in plan.layers:
+            layers[layer.name] = _achieved_layer(choice, masks[layer.name], columns)
+        kept_inputs = np.tile(kept, positions_of(layer))
+    return plan.model_copy(update={"layers": layers})
+
+
+def _achieved_layer(choice: LayerPlan, masks: Mapping[str, BoolArray], columns: BoolArray) -> LayerPlan:
+    """The layer's choice with the zeros of each of its matrices."""
+    left = {name: m if name == "w_hh" else m[:, columns] for name, m in masks.items() if _is_matrix(name)}
+    zeros = {name: 1.0 - float(mask.mean()) for name, mask in left.items()}
+    sizes = {name: mask.size for name, mask in left.items()}
+    together = sum(zeros[name] * sizes[name] for name in zeros) / sum(sizes.values())
+    document = choice.model_dump(mode="json")
+    if choice.structure in ("weight", "block") and choice.sparsity_frac > 0.0:
+        document["sparsity_frac"] = together
+    for name, key in MATRIX_KEYS.items():
+        own = choice.of_matrix(name)
+        if name in zeros and own.structure in ("weight", "block") and own.sparsity_frac > 0.0:
+            document[key] = {**(document.get(key) or {}), "sparsity_frac": zeros[name]}
+    return LayerPlan.model_validate(document)
 
 
 def _shifted_to_target(thresholds: Thresholds, learning: Learning, params: Arrays) -> Thresholds:
