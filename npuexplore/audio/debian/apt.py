@@ -176,13 +176,15 @@ def _offer(line: str) -> Offer | None:
 
 
 def _complaint(errors: str) -> str:
-    """The last error, or else the last warning, of what apt wrote; without user names in addresses."""
-    lines = [line.strip() for line in errors.splitlines()]
-    for mark in ("E:", "W:"):
-        said = [line.removeprefix(mark).strip() for line in lines if line.startswith(mark)]
-        relevant = [line for line in said if "unsandboxed" not in line]
-        if relevant:
-            return _masked(relevant[-1].rstrip("."))
+    """What apt wrote that says most: what could not be fetched, or its last error, or its last warning.
+
+    >>> _complaint("W: Download is performed unsandboxed\\nE: Unable to locate package x")
+    'Unable to locate package x'
+    """
+    lines = [line.strip() for line in errors.splitlines() if "unsandboxed" not in line]
+    for mark in (("W: Failed to fetch", "E: Failed to fetch"), ("E:",), ("W:",)):
+        if said := [line for line in lines if line.startswith(mark)]:
+            return _masked(" ".join(said[-1][2:].split()).rstrip("."))
     return ""
 
 

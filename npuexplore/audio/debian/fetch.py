@@ -29,7 +29,7 @@ from npuexplore.audio.debian.speech import is_prompt, speech_sounds
 from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.audio.wav import write_wav
 from npuexplore.documents.atomic import write_bytes, write_json, write_text
-from npuexplore.errors import BadInput, EnvironmentLacking
+from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 
 Tell = Callable[[str, int, int, str], None]
 """Called with (stage, done, in all, detail)."""
@@ -57,6 +57,8 @@ def fetch_debian_speech(
     """
     packages = packages_for(_known(languages))
     place = Workplace(Path(target))
+    if place.target.name in ("", ".."):
+        raise UsageError(f"--output {target}: name the folder to be made, as {place.target / DATASET}")
     if _is_finished(place.target, packages):
         return False
     g722_module()
