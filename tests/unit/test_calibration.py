@@ -13,7 +13,7 @@ from npuexplore.cost.estimate import estimate
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.load import list_profiles, load_profile
-from npuexplore.pipeline.calibrate import EXAMPLE
+from npuexplore.pipeline.calibrate import EXAMPLE, Said, calibrate
 from npuexplore.pipeline.calibrate.coefficients import (
     ELEMENTWISE,
     MEMORY_WAIT,
@@ -156,6 +156,17 @@ def test_sparse_kernels_that_lose_are_fitted_as_they_were_measured(tmp_path: Pat
     assert result.values[SPARSE] == pytest.approx(6.0, rel=0.01)
     assert any("lines 6, 7: the dense kernel is faster" in remark for remark in result.remarks)
     assert result.calibration.mean_error_after_pct < 0.5
+
+
+def test_rows_that_wait_for_a_memory_are_named(tmp_path: Path) -> None:
+    memories = {name: each.model_copy(update={"bytes_per_cycle": 0.2}) for name, each in M7.memories.items()}
+    slow = M7.model_copy(update={"memories": memories})
+    path = tmp_path / "board.csv"
+    cycles = cycles_of(M7, FC, path, {MEMORY_WAIT: 1.1})
+
+    result = calibrate(write(FC, cycles, path), slow, said=Said(), today="2026-01-31")
+
+    assert any("waits for the memory that holds the weights" in remark for remark in result.remarks)
 
 
 def test_the_interval_holds_rows_that_were_not_measured(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ FELT_FRAC = 0.01
 """A coefficient without this effect on any measurement, when it is as far off as may be, is not tried."""
 SPARE_CASES = 2
 """Different measurements beyond the coefficients that check them; one coefficient needs a second only."""
+HOPELESS = 100.0
+"""Standard errors this many times too large are not worth a figure."""
 FASTER_FRAC = 0.01
 """A board that is faster than memory without wait states by more than this runs other kernels."""
 
@@ -141,7 +143,8 @@ def _refusal(bench: Bench, kept: Sequence[Coefficient], worst: int, fit: Fit, *,
             each,
             f"{len(bench.cases)} different measurements can check {allowed} coefficients, not {len(kept)}",
         )
-    known = "nothing tells it" if not np.isfinite(error) else f"its standard error is {_amount(each, error)}"
+    unknown = error > HOPELESS * limit
+    known = "nothing tells it" if unknown else f"its standard error is {_amount(each, error)}"
     return Refusal(
         each, f"{known}{f' apart from {others}' if others else ''} (needed: {_amount(each, limit)})"
     )

@@ -147,6 +147,10 @@ class Bench:
         dense = [case.in_sparse_kernel and case.is_estimated_dense(engine) for case in self.cases]
         return np.array(dense)[self.case_of]
 
+    def fixed_frac(self, values: Values) -> Floats:
+        """(N,) share of the cycles that no coefficient changes: what memories make kernels wait."""
+        return (self.parts.fixed / self.parts.cycles(values))[self.case_of]
+
     def near(self, values: Values) -> Bench:
         """The same bench with the parts that hold near other coefficients."""
         return replace(self, parts=_parts(self.engine, self.cases, values))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.calibrate.fit import Fit
@@ -18,6 +19,9 @@ from npuexplore.pipeline.calibrate.pricing import Bench
 LITTLE_WEIGHT = 0.5
 """A measurement that counts for less is named."""
 BAD_ROWS_NAMED = 5
+MOSTLY_FIXED_FRAC = 0.5
+FAR_ERROR = 0.1
+"""Log of measured over estimated beyond which a row that waits for a memory is named."""
 SAME_CLOCK_FRAC = 0.001
 """Clocks that are this close are the same."""
 
@@ -45,7 +49,11 @@ def remarks_on(
     profile: HardwareProfile, bench: Bench, fit: Fit, measurements: Sequence[Measurement]
 ) -> list[str]:
     """Sentences about rows that lie far off, other clocks, and fits that mix boards or stacks."""
-    said = [*_bad_rows(fit, measurements), *_better_dense(bench, fit, measurements)]
+    said = [
+        *_bad_rows(fit, measurements),
+        *_better_dense(bench, fit, measurements),
+        *_streams(bench, fit, measurements),
+    ]
     clocks = sorted({each.clock_hz for each in measurements})
     if any(abs(hz - profile.clock_hz) > SAME_CLOCK_FRAC * profile.clock_hz for hz in clocks):
         listed = ", ".join(f"{hz / 1e6:g}" for hz in clocks)
@@ -80,14 +88,27 @@ def _bad_rows(fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
 
 def _better_dense(bench: Bench, fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
     """A sentence on sparse kernels that lose against dense ones."""
-    flags = bench.better_dense(fit.values)
-    lines = [str(each.row.line) for each, dense in zip(measurements, flags, strict=True) if dense]
-    if not lines:
-        return []
-    return [
-        f"line{'s' if len(lines) > 1 else ''} {', '.join(lines[:BAD_ROWS_NAMED])}: the dense kernel is "
-        "faster, so that an estimate takes that one; the sparse one was fitted as it was measured"
-    ]
+    lines = _lines(bench.better_dense(fit.values), measurements)
+    told = "the dense kernel is faster, so that an estimate takes that one; the sparse one was fitted as measured"
+    return [f"{lines}: {told}"] if lines else []
+
+
+def _streams(bench: Bench, fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
+    """A sentence on rows that the estimate takes to wait for a memory, and that say otherwise."""
+    fixed = bench.fixed_frac(fit.values) > MOSTLY_FIXED_FRAC
+    lines = _lines(fixed & (np.abs(fit.errors) > FAR_ERROR), measurements)
+    told = (
+        "the estimate waits for the memory that holds the weights, which no coefficient changes; check "
+        "memory_mode and the bytes_per_cycle of that memory"
+    )
+    return [f"{lines}: {told}"] if lines else []
+
+
+def _lines(flags: NDArray[np.bool_], measurements: Sequence[Measurement]) -> str:
+    """The first lines of a file that something is true of; nothing where it is true of none."""
+    lines = [str(each.row.line) for each, flag in zip(measurements, flags, strict=True) if flag]
+    more = ", ..." if len(lines) > BAD_ROWS_NAMED else ""
+    return f"line{'s' if len(lines) > 1 else ''} {', '.join(lines[:BAD_ROWS_NAMED])}{more}" if lines else ""
 
 
 def measured_kinds(measurements: Sequence[Measurement]) -> tuple[str, ...]:
