@@ -89,7 +89,7 @@ def _bad_rows(fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
 def _better_dense(bench: Bench, fit: Fit, measurements: Sequence[Measurement]) -> list[str]:
     """A sentence on sparse kernels that lose against dense ones."""
     lines = _lines(bench.better_dense(fit.values), measurements)
-    told = "the dense kernel is faster, so that an estimate takes that one; the sparse one was fitted as measured"
+    told = "the dense kernel is faster, and an estimate takes that one; the sparse one was fitted as measured"
     return [f"{lines}: {told}"] if lines else []
 
 
