@@ -9,17 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from npuexplore.audio.mixtures import MixtureRecipe, feature_deviation, training_batches
+from npuexplore.audio.mixtures import MixtureRecipe, SpectralBatch, feature_deviation, training_batches
 from npuexplore.audio.pool import SegmentPool
-from npuexplore.audio.stft import front_end
+from npuexplore.audio.sources import Pair
+from npuexplore.audio.stft import FrontEnd, front_end
 from npuexplore.compression.plan import CompressionPlan
-from npuexplore.compression.sparsity import Params
-from npuexplore.errors import BadInput
+from npuexplore.compression.sparsity import Params, layer_masks
+from npuexplore.documents.atomic import write_text
+from npuexplore.errors import BadInput, NpuexploreError
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
+from npuexplore.pipeline.quality import calibration_batch, spectral_quality_db
 from npuexplore.pipeline.workers import Send, Task, run_tasks
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
-from npuexplore.train.fit import FitRecipe, FitState, fit
+from npuexplore.train.apply import one_shot
+from npuexplore.train.best import Diverged
+from npuexplore.train.fit import FitRecipe, FitResult, FitState, RetrainRecipe, fit
 from npuexplore.train.model import init_params
+from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
 Progress = Callable[[str, int, int, float], None]
@@ -46,6 +52,10 @@ class TrainingJob:
     plan: CompressionPlan | None = None
     credits: tuple[str, ...] = ()
     """Licences of the audio it learns from."""
+    validation: Path | None = None
+    """(2, M, N) clean and noisy mixtures on which the best network is found."""
+    curve: Path | None = None
+    """Where losses and sizes go, step by step, as CSV."""
 
 
 def run_jobs(jobs: Sequence[TrainingJob], *, workers: int, on_progress: Progress) -> None:
@@ -71,40 +81,115 @@ def train(job: TrainingJob, *, on_progress: Progress | None = None) -> TrainedNe
     batch_at = training_batches(pool, job.mixtures, geometry, batch=job.recipe.batch, seed=job.seed)
     params, feature_scale = _starting_point(job, batch_at)
 
+    result = _learned(job, batch_at, params, feature_scale, geometry, on_progress)
+    trained = TrainedNetwork(
+        network=job.network,
+        params=result.params,
+        feature_scale=feature_scale,
+        plan=result.plan or job.plan,
+        training=_what_it_was(job, result),
+    )
+    write_network(job.output, trained)
+    job.state.unlink(missing_ok=True)
+    return trained
+
+
+def _learned(
+    job: TrainingJob,
+    batch_at: Callable[[int], SpectralBatch],
+    params: Params,
+    feature_scale: FloatArray,
+    geometry: FrontEnd,
+    on_progress: Progress | None,
+) -> FitResult:
+    """The parameters that a job ends with. A run that diverges leaves the best network beside its state."""
+    if job.plan is not None and is_offline(job.recipe):
+        masks = layer_masks(params, job.plan, job.network)
+        return FitResult(one_shot(params, job.plan, job.network), masks, np.empty(0, np.float32))
+
     def keep(state: FitState) -> None:
         save_checkpoint(job.state, state.arrays, {"step": state.step, "job": job.name})
+        if job.curve is not None:
+            write_text(job.curve, curve_text(state))
 
     def tell(step: int, loss: float) -> None:
         if on_progress and (step % REPORT_STEPS == 0 or step == job.recipe.steps):
             on_progress(job.name, step, job.recipe.steps, loss)
 
-    result = fit(
-        job.network,
-        params,
-        batch_at,
-        job.recipe,
-        synthesis=geometry.synthesis,
-        feature_scale=feature_scale,
-        plan=job.plan,
-        state=_saved_state(job),
-        on_checkpoint=keep,
-        on_step=tell,
-    )
-    trained = TrainedNetwork(
-        network=job.network,
-        params=result.params,
-        feature_scale=feature_scale,
-        plan=job.plan,
-        training={
-            "seed": job.seed,
-            "steps": job.recipe.steps,
-            "frames": job.recipe.steps * job.recipe.batch * job.mixtures.segment_frames,
-            "credits": list(job.credits),
-        },
-    )
-    write_network(job.output, trained)
-    job.state.unlink(missing_ok=True)
-    return trained
+    try:
+        return fit(
+            job.network,
+            params,
+            batch_at,
+            job.recipe,
+            synthesis=geometry.synthesis,
+            feature_scale=feature_scale,
+            plan=job.plan,
+            state=_saved_state(job),
+            on_checkpoint=keep,
+            on_step=tell,
+            validate=_validator(job, feature_scale, geometry),
+        )
+    except Diverged as error:
+        raise _with_best_kept(job, error, feature_scale) from None
+
+
+def is_offline(recipe: FitRecipe) -> bool:
+    """Whether nothing learns."""
+    return isinstance(recipe, RetrainRecipe) and recipe.method == "offline"
+
+
+def _what_it_was(job: TrainingJob, result: FitResult) -> dict[str, Any]:
+    """What a checkpoint says of its training."""
+    steps = len(result.losses)
+    document: dict[str, Any] = {
+        "seed": job.seed,
+        "steps": steps,
+        "frames": steps * job.recipe.batch * job.mixtures.segment_frames,
+        "credits": list(job.credits),
+    }
+    if job.plan is not None and isinstance(job.recipe, RetrainRecipe):
+        document["method"] = job.recipe.method
+    if result.validation_db is not None:
+        document |= {"best_step": result.best_step, "validation_db": round(result.validation_db, 3)}
+    return document
+
+
+def _validator(
+    job: TrainingJob, feature_scale: FloatArray, geometry: FrontEnd
+) -> Callable[[Params], float] | None:
+    """Loss in dB of a network on the job's validation mixtures, where there are any."""
+    if job.validation is None:
+        return None
+    clean, noisy = np.load(job.validation)
+    pairs = [Pair(str(index), *both) for index, both in enumerate(zip(clean, noisy, strict=True))]
+    batch = calibration_batch(pairs, geometry)
+
+    def validate(params: Params) -> float:
+        trained = TrainedNetwork(job.network, params, feature_scale, job.plan, {})
+        return -spectral_quality_db(trained, batch, geometry)
+
+    return validate
+
+
+def curve_text(state: FitState) -> str:
+    """A run so far as CSV, a row per step; validation_db only where the network was tried."""
+    tried = {int(step): f"{loss_db:.4f}" for step, loss_db in state.arrays["validation"]}
+    lines = ["step,loss_db,kept_frac,penalty_db,validation_db"]
+    rows = zip(state.arrays["losses"], state.arrays["curve"], strict=True)
+    for step, (loss_db, (kept_frac, penalty_db)) in enumerate(rows, start=1):
+        lines.append(f"{step},{loss_db:.4f},{kept_frac:.6f},{penalty_db:.6g},{tried.get(step, '')}")
+    return "\n".join(lines) + "\n"
+
+
+def _with_best_kept(job: TrainingJob, error: Diverged, feature_scale: FloatArray) -> NpuexploreError:
+    """The error, which then says where the best network of the run lies."""
+    if error.best is None:
+        return NpuexploreError(f"{job.name}: {error}")
+    kept = job.state.with_name(f"{job.name}-best.npz")
+    training = {"seed": job.seed, "steps": error.best.step, "validation_db": round(error.best.loss_db, 3)}
+    write_network(kept, TrainedNetwork(job.network, error.best.params, feature_scale, job.plan, training))
+    return NpuexploreError(f"{job.name}: {error}; the best network so far is kept in {kept}")
 
 
 def _starting_point(job: TrainingJob, batch_at: Callable[[int], Any]) -> tuple[Params, np.ndarray[Any, Any]]:

@@ -180,7 +180,7 @@ def _front(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, Any]:
     problem = outcome.problem
-    plan = plan_at(outcome.found.plans, pick.index, problem.network)
+    plan = trained.plan or plan_at(outcome.found.plans, pick.index, problem.network)
     predicted_loss_db = float(outcome.model.loss_db(outcome.found.plans.take(np.array([pick.index])))[0])
     reference, achieved = outcome.qualities["baseline"], outcome.qualities[pick.name]
     loss_db = reference["unseen"]["mean"][LOSS_METRIC] - achieved["unseen"]["mean"][LOSS_METRIC]

@@ -70,6 +70,10 @@ class RunDirectory:
         """State of a training under way, removed when it is finished."""
         return self.folder / "training" / f"{name}.npz"
 
+    def curve(self, name: str) -> Path:
+        """Losses and sizes of a training, step by step."""
+        return self.folder / "curves" / f"{name}.csv"
+
     def stage(self, name: str) -> Path:
         """Result of a finished stage."""
         return self.folder / "stages" / f"{name}.json"
@@ -214,7 +218,7 @@ def read_stage(run: RunDirectory, name: str) -> dict[str, Any] | None:
 
 def _empty(run: RunDirectory) -> None:
     """Removes what a study makes; the manifest last, so that a kill leaves a run directory."""
-    for path in [run.cache, *(run.folder / name for name in ("picks", "training", "stages"))]:
+    for path in [run.cache, *(run.folder / name for name in ("picks", "training", "stages", "curves"))]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -18,6 +18,7 @@ from npuexplore.audio.pool import segment_pair
 from npuexplore.audio.sources import Corpus, Split
 from npuexplore.documents.atomic import write_bytes
 from npuexplore.errors import EnvironmentLacking
+from npuexplore.pipeline.data import calibration_set
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.study_file import StudyFile
 from npuexplore.pipeline.workers import Send, Task, run_tasks
@@ -92,6 +93,20 @@ def prepare_segments(
 
     run_tasks(tasks, workers=workers, on_message=count)
     building.rename(done)
+    return done
+
+
+def prepare_validation(run: RunDirectory, study: StudyFile, network: Network, corpus: Corpus) -> Path:
+    """Writes the mixtures that tell which network of a training is best; returns their file.
+
+    (2, M, N) float32: clean and noisy, of voices and noises that no training learns from.
+    """
+    done = run.cache / "validation.npy"
+    if not done.is_file():
+        pairs = calibration_set(study, network, corpus)
+        content = io.BytesIO()
+        np.save(content, np.stack([[pair.clean for pair in pairs], [pair.noisy for pair in pairs]]))
+        write_bytes(done, content.getvalue())
     return done
 
 

@@ -46,7 +46,7 @@ from npuexplore.pipeline.run_directory import (
     sole_writer,
     write_stage,
 )
-from npuexplore.pipeline.segments import prepare_segments
+from npuexplore.pipeline.segments import prepare_segments, prepare_validation
 from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search
@@ -220,6 +220,8 @@ def _training(
         start=None if plan is None else run.baseline,
         plan=plan,
         credits=credits_of(sound.read()),
+        validation=prepare_validation(run, study, job.problem.network, sound.read()),
+        curve=run.curve(name),
     )
 
 

@@ -17,7 +17,7 @@ from npuexplore.documents.strict_yaml import read_document
 from npuexplore.errors import UsageError
 from npuexplore.search.space import SpaceSpec
 from npuexplore.search.spec import SearchSpec
-from npuexplore.train.fit import FitRecipe
+from npuexplore.train.fit import FitRecipe, RetrainRecipe
 
 
 class Limits(Model):
@@ -72,7 +72,7 @@ class StudyFile(Model):
     search: SearchSpec
     limits: Limits = Limits()
     picks: PickSpec = PickSpec()
-    retrain: FitRecipe
+    retrain: RetrainRecipe
     evaluation: EvaluationSpec = EvaluationSpec()
     demo_minutes: Annotated[float, Field(ge=1.0, le=600.0)] = 18.0
     """Minutes of synthesised training speech when `data` is `demo`."""

@@ -84,6 +84,8 @@ def fit(
     with threadpool_limits(1, "blas"), _team(recipe) as pool, closing(batches):
         for batch in batches:
             if not _patient(run, recipe):
+                if on_checkpoint is not None:
+                    on_checkpoint(run.state())
                 break
             loss = train_step(run, task, batch, treatment_at(run, task), pool=pool)
             if validate is not None and _due(run.step, recipe.validation_steps, recipe):

@@ -44,9 +44,10 @@ def test_a_finished_run_holds_results_report_and_networks_and_nothing_half_done(
     stages = {
         f"stages/evaluation-{name}.json" for name in ["baseline", *(p["name"] for p in results["picks"])]
     }
+    curves = {f"curves/{name}.csv" for name in ["baseline", *(pick["name"] for pick in results["picks"])]}
     assert set(snapshot(finished)) == {
         ".lock", "manifest.json", "timings.json", "search.log", "stages/sensitivity.json", "baseline.npz",
-        "results.json", "report.html", *picks, *stages,
+        "results.json", "report.html", *picks, *stages, *curves,
     }  # fmt: skip
 
 
