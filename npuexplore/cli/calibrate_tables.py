@@ -64,9 +64,11 @@ def _rows(document: Document) -> list[list[str]]:
 
 
 def _errors(document: Document) -> list[list[str]]:
+    one_case = {"one_case_left_out": "each row predicted from other rows"}
+    names = ERROR_NAMES | (one_case if document["calibration"]["cases"] == 1 else {})
     return [
         [
-            ERROR_NAMES[key],
+            names[key],
             *(
                 f"{figures[name]:.2f} %"
                 for name in ("mean_error_pct", "median_error_pct", "max_abs_error_pct")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from command_line import everything_in
 
+from npuexplore.documents.shipped import shipped_folder
+
 HEADER = "kind,inputs,outputs,cycles"
 ROWS = ["fc,64,64,9700", "fc,128,128,34000", "fc,256,256,129000"]
 BY_CLOCK = [
@@ -301,3 +303,16 @@ def test_columns_are_recognised_by_many_names(cli, inside, lines):
 def test_a_file_is_read_beside_a_byte_order_mark_and_other_line_ends(cli, inside):
     Path("measured.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join([HEADER, *ROWS]).encode())
     assert calibrated(cli).code == 0
+
+
+def test_the_commands_of_the_guide_run(cli, inside):
+    page = (shipped_folder("hw_profiles").parent / "docs" / "calibrate.md").read_text(encoding="utf-8")
+    block = page.partition("```\n")[2].partition("```")[0]
+    commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    assert len(commands) == 3
+    for _, *arguments in commands:
+        outcome = cli(*arguments[: arguments.index(">")] if ">" in arguments else arguments)
+        assert outcome.code == 0, outcome.err
+        if ">" in arguments:
+            Path(arguments[-1]).write_text(outcome.out)
+    assert "time, interval" in outcome.out
