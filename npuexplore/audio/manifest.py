@@ -27,7 +27,7 @@ class Entry:
     split: str
     """train, validation, test, or empty: chosen automatically."""
     evaluation_only: bool | None
-    """True: scored only, never trained on or embedded; None: not said."""
+    """True: scored only, never trained on, chosen with or embedded anywhere; None: not said."""
 
 
 def read_manifest(folder: Path) -> Mapping[str, Entry]:
@@ -91,6 +91,8 @@ def _entry(row: Mapping[str, str], *, where: str) -> Entry:
     only = (row.get("evaluation_only") or "").strip().lower()
     if only not in BOOLEANS:
         raise BadInput(f"{where}: got evaluation_only {only!r}; allowed are true, false or an empty cell")
+    if BOOLEANS[only] and split in ("train", "validation"):
+        raise BadInput(f"{where}: evaluation_only is true and split is {split}; only test fits that")
     return Entry(
         licence=row["licence"].strip() or "not stated",
         group=group,

@@ -113,8 +113,9 @@ def fixed_mixtures(
     pairs = []
     for index, snr in enumerate(snrs_db):
         rng = _rng(seed, 3, index)
-        speech = _loud_crop(split.speech[index % len(split.speech)], samples, rng)
-        noise = _loud_crop(split.noise[(index * 7 + 3) % len(split.noise)], samples, rng)
+        voice = split.speech[index % len(split.speech)]
+        added = split.noise[(index * 7 + 3) % len(split.noise)]
+        speech, noise = _loud_crop(voice, samples, rng), _loud_crop(added, samples, rng)
         noise = noise * np.float32(_gain_for_snr(speech, noise, float(snr)))
         level = 10 ** (-26 / 20) / float(np.sqrt(np.square(speech + noise).mean()))
         pairs.append(
@@ -122,6 +123,7 @@ def fixed_mixtures(
                 name=f"mixture_{index:02d}_{snr:+.0f}dB",
                 clean=(speech * level).astype(np.float32),
                 noisy=((speech + noise) * level).astype(np.float32),
+                evaluation_only=voice.evaluation_only or added.evaluation_only,
             )
         )
     return tuple(pairs)

@@ -1,11 +1,6 @@
 """Corpora: recorded speech and noise, kept apart by person and by file, and clean/noisy pairs to score on.
 
-Layouts that `load_corpus` reads (WAV, FLAC, Ogg; any rate; subfolders allowed):
-
-- `speech/` and `noise/`, mixed on the fly. A speaker (or noise kind) is what `manifest.csv` says, else the
-  first subfolder a file lies in, else the file's name without its trailing number (`anna_012.wav` is anna).
-- any other subfolder that holds `clean/` and `noisy/` with the same names: pairs, for scoring only.
-- `clean/` and `noisy/` alone: pairs without anything to train on.
+The layouts that `load_corpus` reads are those of `layouts` (WAV, FLAC, Ogg; any rate; subfolders allowed).
 
 Babble noise made of real talkers stays where its files fall: its talkers are not known, so a voice of the
 training babble may in principle be one of the test speakers.
@@ -13,17 +8,17 @@ training babble may in principle be one of the test speakers.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.audio.manifest import SPLITS, Entry, read_manifest
-from npuexplore.audio.splits import Item, SplitSpec, split_noise, split_speech
-from npuexplore.audio.wav import SUFFIXES, Stereo, read_audio
+from npuexplore.audio.layouts import Layout, PairFiles, SoundFile, find_layout, items_of, paired, sound_files
+from npuexplore.audio.manifest import SPLITS
+from npuexplore.audio.splits import SplitSpec, split_noise, split_speech
+from npuexplore.audio.wav import Stereo, read_audio
 from npuexplore.errors import BadInput
 
 __all__ = [
@@ -33,12 +28,16 @@ __all__ = [
     "Split",
     "SplitSpec",
     "load_corpus",
+    "load_enhanced",
     "load_pairs",
     "require_training",
     "sound_files",
 ]
 
 Float32 = NDArray[np.float32]
+LENGTH_SLACK_SECONDS = 0.032
+"""How much an enhanced file may be longer or shorter than its noisy one: a window, where frames end."""
+
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
@@ -53,6 +52,8 @@ class Recording:
     samples: Float32
     """(N,) at the corpus's rate."""
     licence: str
+    evaluation_only: bool = False
+    """True: may be scored and nothing else; neither trained on nor embedded anywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,8 @@ class Pair:
     name: str
     clean: Float32
     noisy: Float32
+    evaluation_only: bool = False
+    """True: may be scored and nothing else; neither trained on nor embedded anywhere."""
 
 
 @dataclass(frozen=True)
@@ -93,38 +96,29 @@ def load_corpus(
     stereo: Stereo = "refuse",
     on_progress: Progress | None = None,
 ) -> Corpus:
-    """Read `folder` in one of this module's layouts, resampled to `rate_hz`.
+    """Read `folder` in one of the layouts, resampled to `rate_hz`.
 
-    Pairs beside `speech/` are for evaluation only unless every row of theirs in the manifest says
-    `evaluation_only` false; pairs alone are so only where the manifest says true.
     Raises BadInput for a folder, a file, a manifest or a split that cannot be used.
     """
+    folder = Path(folder)
     try:
-        return _load(Path(folder), split, _Reader(rate_hz, stereo, on_progress))
+        layout = find_layout(folder, pairs=split.pairs)
+        return _load(layout, split, _Reader(rate_hz, stereo, on_progress))
     except OSError as error:
-        raise _unreadable(error, Path(folder)) from None
+        raise unreadable(error, folder) from None
 
 
-def _load(folder: Path, spec: SplitSpec, reader: _Reader) -> Corpus:
-    if not folder.is_dir():
-        raise BadInput(
-            f"{folder}: no such folder; name one that holds speech/ and noise/, or clean/ and noisy/"
-        )
-    manifest = read_manifest(folder)
-    speech, noise = folder / "speech", folder / "noise"
-    pairs_folder = _find_pairs(folder, wanted=spec.pairs)
-    if pairs_folder is None and not (speech.is_dir() and noise.is_dir()):
-        raise BadInput(f"{folder}: holds neither speech/ and noise/ nor clean/ and noisy/; sort the files so")
-    pair_paths = _paired(pairs_folder / "clean", pairs_folder / "noisy") if pairs_folder else []
-    reader.total = len(sound_files(speech)) + len(sound_files(noise)) + 2 * len(pair_paths)
-    train, validation, test = _read_splits(folder, manifest, spec=spec, reader=reader)
+def _load(layout: Layout, spec: SplitSpec, reader: _Reader) -> Corpus:
+    reader.total = len(layout.speech) + len(layout.noise) + 2 * len(layout.pairs)
+    train, validation, test = _read_splits(layout, spec=spec, reader=reader)
+    only = layout.pairs_evaluation_only
     return Corpus(
         train=train,
         validation=validation,
         test=test,
-        pairs=tuple(_read_pair(name, clean, noisy, reader) for name, clean, noisy in pair_paths),
-        pairs_name=pairs_folder.name if pairs_folder else "",
-        pairs_evaluation_only=_evaluation_only(folder, pairs_folder, manifest, beside_speech=speech.is_dir()),
+        pairs=tuple(_read_pair(pair, reader, evaluation_only=only) for pair in layout.pairs),
+        pairs_name=layout.pairs_name,
+        pairs_evaluation_only=only,
     )
 
 
@@ -140,12 +134,42 @@ def load_pairs(
         for folder in (clean, noisy):
             if not folder.is_dir():
                 raise BadInput(f"{folder}: no such folder; name one that holds sound files")
-        paths = _paired(clean, noisy)
+        pairs = paired(clean, noisy)
         reader = _Reader(rate_hz, stereo, on_progress)
-        reader.total = 2 * len(paths)
-        return tuple(_read_pair(*names, reader) for names in paths)
+        reader.total = 2 * len(pairs)
+        return tuple(_read_pair(pair, reader) for pair in pairs)
     except OSError as error:
-        raise _unreadable(error, clean) from None
+        raise unreadable(error, clean) from None
+
+
+def load_enhanced(folder: Path, pairs: Iterable[Pair], *, rate_hz: int) -> list[Float32]:
+    """What some system made of the noisy files: one signal for each pair, by the pairs' names.
+
+    Samples beyond the pair's are cut off; up to 32 ms may be missing or too many.
+    Raises BadInput for a folder or file that cannot be used, a name or samples without their partner.
+    """
+    folder, reader = Path(folder), _Reader(rate_hz, "refuse", None)
+    try:
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no such folder; name one that holds the enhanced files")
+        found = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sound_files(folder)}
+        wanted = {pair.name: pair for pair in pairs}
+        if lonely := sorted(found.keys() ^ wanted.keys()):
+            what = "has no enhanced file" if lonely[0] in wanted else "has no clean and noisy file"
+            raise BadInput(f"{folder}: {lonely[0]} {what}; files that belong together bear the same name")
+        return [_enhanced(found[name], pair, reader) for name, pair in wanted.items()]
+    except OSError as error:
+        raise unreadable(error, folder) from None
+
+
+def _enhanced(path: Path, pair: Pair, reader: _Reader) -> Float32:
+    samples = reader(path)
+    if abs(samples.size - pair.clean.size) > LENGTH_SLACK_SECONDS * reader.rate_hz:
+        raise BadInput(
+            f"{path}: has {samples.size} samples, clean has {pair.clean.size}; they may differ by "
+            f"{LENGTH_SLACK_SECONDS * 1000:.0f} ms, cut both to one length"
+        )
+    return samples[: pair.clean.size]
 
 
 def require_training(corpus: Corpus) -> Corpus:
@@ -158,7 +182,8 @@ def require_training(corpus: Corpus) -> Corpus:
     )
 
 
-def _unreadable(error: OSError, folder: Path) -> BadInput:
+def unreadable(error: OSError, folder: Path) -> BadInput:
+    """What to say of a file that the system does not let read."""
     return BadInput(f"{error.filename or folder}: cannot be read ({error.strerror}); check its permissions")
 
 
@@ -169,8 +194,10 @@ class _Reader:
         self.rate_hz, self.stereo, self.on_progress = rate_hz, stereo, on_progress
         self.done, self.total = 0, 0
 
-    def __call__(self, path: Path) -> Float32:
+    def __call__(self, path: Path, minus: Path | None = None) -> Float32:
         samples = read_audio(path, rate_hz=self.rate_hz, stereo=self.stereo)
+        if minus is not None:
+            samples = difference(path, samples, read_audio(minus, rate_hz=self.rate_hz, stereo=self.stereo))
         if not samples.any():
             raise BadInput(f"{path}: is silent from beginning to end; remove it or record it again")
         self.done += 1
@@ -179,110 +206,59 @@ class _Reader:
         return samples
 
 
-def _read_splits(
-    folder: Path, manifest: Mapping[str, Entry], *, spec: SplitSpec, reader: _Reader
-) -> tuple[Split, Split, Split]:
-    """Train, validation and test of `speech/` and `noise/`; three empty splits where there are none."""
-    speech, noise = folder / "speech", folder / "noise"
-    if not speech.is_dir() and not noise.is_dir():
+def difference(path: Path, noisy: Float32, clean: Float32) -> Float32:
+    """(N,) what the noisy side of a pair adds. Raises BadInput where the two are of unequal length."""
+    if clean.size != noisy.size:
+        raise BadInput(f"{path}: has {noisy.size} samples, clean has {clean.size}; cut both to one length")
+    return noisy - clean
+
+
+def _read_splits(layout: Layout, *, spec: SplitSpec, reader: _Reader) -> tuple[Split, Split, Split]:
+    """Train, validation and test of the speech and noise; three empty splits where there are none."""
+    if not layout.speech:
         return Split(), Split(), Split()
-    for part, other in ((speech, noise), (noise, speech)):
-        if not part.is_dir():
-            raise BadInput(f"{folder}: holds {other.name}/ but no {part.name}/; add the missing folder")
-    voices, voice_items = _read_part(speech, manifest, reader)
-    noises, noise_items = _read_part(noise, manifest, reader)
-    of_voices = split_speech(voice_items, spec, where=str(speech))
-    of_noises = split_noise(noise_items, spec, where=str(noise))
+    voices, noises = _recordings(layout.speech, reader), _recordings(layout.noise, reader)
+    of_voices, of_noises = splits_of(
+        layout,
+        speech_seconds=[one.samples.size / reader.rate_hz for one in voices],
+        noise_seconds=[one.samples.size / reader.rate_hz for one in noises],
+        spec=spec,
+    )
     made = [Split(speech=_taken(voices, of_voices, s), noise=_taken(noises, of_noises, s)) for s in SPLITS]
     return made[0], made[1], made[2]
 
 
-def _read_part(
-    part: Path, manifest: Mapping[str, Entry], reader: _Reader
-) -> tuple[list[Recording], list[Item]]:
-    """The recordings of `speech/` or `noise/`, and what the choice of splits needs to know of each."""
-    recordings, items = [], []
-    for path in sound_files(part):
-        local = path.relative_to(part)
-        entry = manifest.get(f"{part.name}/{local.as_posix()}") or _guessed(local)
-        samples = reader(path)
-        name, seconds = local.with_suffix("").as_posix(), samples.size / reader.rate_hz
-        recordings.append(Recording(name=name, group=entry.group, samples=samples, licence=entry.licence))
-        group = entry.person if part.name == "speech" else entry.group
-        items.append(Item(name, group, seconds, entry.split, speaker=entry.group))
-    if not recordings:
-        raise BadInput(f"{part}: holds no {', '.join(SUFFIXES)} file; put recordings there")
-    return recordings, items
+def splits_of(
+    layout: Layout, *, speech_seconds: Iterable[float], noise_seconds: Iterable[float], spec: SplitSpec
+) -> tuple[list[str], list[str]]:
+    """The split of every speech and of every noise file, as a study would part them. Raises BadInput."""
+    voices = items_of(layout.speech, speech_seconds, by_person=True)
+    noises = items_of(layout.noise, noise_seconds, by_person=False)
+    speech_part, noise_part = layout.speech[0].path.parent, layout.noise[0].path.parent
+    return (
+        split_speech(voices, spec, where=str(speech_part)),
+        split_noise(noises, spec, where=str(noise_part)),
+    )
 
 
-def _guessed(local: Path) -> Entry:
-    """What a file's place and name say where the manifest says nothing."""
-    group = local.parts[0] if len(local.parts) > 1 else re.sub(r"[_\-. ]*\d+$", "", local.stem) or local.stem
-    return Entry(licence="not stated", group=group, person=group, split="", evaluation_only=None)
+def _recordings(files: Iterable[SoundFile], reader: _Reader) -> list[Recording]:
+    return [
+        Recording(
+            name=file.name,
+            group=file.entry.group,
+            samples=reader(file.path, file.minus),
+            licence=file.entry.licence,
+            evaluation_only=bool(file.entry.evaluation_only),
+        )
+        for file in files
+    ]
 
 
 def _taken(recordings: Iterable[Recording], splits: Iterable[str], wanted: str) -> tuple[Recording, ...]:
     return tuple(r for r, split in zip(recordings, splits, strict=True) if split == wanted)
 
 
-def sound_files(folder: Path) -> list[Path]:
-    """Sound files below `folder`, hidden ones left out, in the order of their names.
-
-    Raises BadInput for a name that is not UTF-8.
-    """
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    visible = [p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
-    for path in visible:
-        if any("\ud800" <= character <= "\udfff" for character in str(path.relative_to(folder))):
-            raise BadInput(f"{folder}: the file name {path.name!a} is not UTF-8; rename it")
-    return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _find_pairs(folder: Path, *, wanted: str) -> Path | None:
-    """The folder that holds `clean/` and `noisy/`: `folder` itself or one of its subfolders."""
-    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    found = [path for path in candidates if (path / "clean").is_dir() and (path / "noisy").is_dir()]
-    names = ", ".join(path.name for path in found)
-    if wanted:
-        found = [path for path in found if path.name == wanted]
-        if not found:
-            raise BadInput(
-                f"{folder}: split.pairs: got {wanted!r}; folders of pairs there: {names or 'none'}"
-            )
-    if len(found) > 1:
-        raise BadInput(f"{folder}: holds several folders of pairs ({names}); name one as split.pairs")
-    return found[0] if found else None
-
-
-def _paired(clean: Path, noisy: Path) -> list[tuple[str, Path, Path]]:
-    """(name, clean, noisy) of every pair; both folders must hold the same names."""
-    cleans, noisies = (
-        {path.relative_to(folder).with_suffix("").as_posix(): path for path in sound_files(folder)}
-        for folder in (clean, noisy)
-    )
-    if lonely := sorted(cleans.keys() ^ noisies.keys()):
-        here, there = (clean, noisy) if lonely[0] in cleans else (noisy, clean)
-        raise BadInput(f"{here}: {lonely[0]} has no partner in {there}; pairs bear the same name in both")
-    if not cleans:
-        raise BadInput(f"{clean} and {noisy}: hold no {', '.join(SUFFIXES)} file; put recordings there")
-    return [(name, cleans[name], noisies[name]) for name in sorted(cleans)]
-
-
-def _read_pair(name: str, clean: Path, noisy: Path, reader: _Reader) -> Pair:
-    pair = Pair(name=name, clean=reader(clean), noisy=reader(noisy))
-    if pair.clean.size != pair.noisy.size:
-        raise BadInput(
-            f"{noisy}: has {pair.noisy.size} samples, clean has {pair.clean.size}; cut both to one length"
-        )
-    return pair
-
-
-def _evaluation_only(
-    folder: Path, pairs: Path | None, manifest: Mapping[str, Entry], *, beside_speech: bool
-) -> bool:
-    if pairs is None:
-        return False
-    prefix = "" if pairs == folder else f"{pairs.name}/"
-    sides = (f"{prefix}clean/", f"{prefix}noisy/")
-    said = {e.evaluation_only for name, e in manifest.items() if name.startswith(sides)}
-    return True in said or (beside_speech and said != {False})
+def _read_pair(files: PairFiles, reader: _Reader, *, evaluation_only: bool = False) -> Pair:
+    clean, noisy = reader(files.clean), reader(files.noisy)
+    difference(files.noisy, noisy, clean)
+    return Pair(name=files.name, clean=clean, noisy=noisy, evaluation_only=evaluation_only)

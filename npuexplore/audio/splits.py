@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,8 +24,16 @@ STRATUM_FILES = 4
 """A noise kind with at least so many files gives one to validation and one to test."""
 
 
+TESTING_ONLY = "testing only"
+"""What a manifest keeps for testing and a study that names others does not test on: it is in no split."""
+
+
 class SplitSpec(Model):
-    """What is kept back from training; whatever is not named here is chosen, always in the same way."""
+    """What is kept back from training; whatever is not named here is chosen, always in the same way.
+
+    What is named here goes before what a manifest says, except that nothing a manifest keeps for testing is
+    ever trained on or chosen with.
+    """
 
     test_speakers: Names = ()
     """Speakers for testing only; empty: the smallest that make up a tenth of the people and a minute."""
@@ -87,10 +95,10 @@ def split_speech(items: Sequence[Item], spec: SplitSpec, *, where: str) -> list[
     chosen = _splits_of_people(people, where=where)
     owner = {item.speaker: item.group for item in people}
     for split, names in (("test", spec.test_speakers), ("validation", spec.validation_speakers)):
-        if names:
-            chosen = {person: old for person, old in chosen.items() if old != split}
         for name in names:
             _refuse_unknown(name, owner, where=where, key=f"{split}_speakers")
+        if names:
+            chosen = _renamed(chosen, split, {owner[name] for name in names})
     for split, names in (("test", spec.test_speakers), ("validation", spec.validation_speakers)):
         for name in names:
             _assign(chosen, owner[name], split, where=where)
@@ -133,14 +141,17 @@ def split_noise(items: Sequence[Item], spec: SplitSpec, *, where: str) -> list[s
 
 def _named_noise(items: Sequence[Item], spec: SplitSpec, *, where: str) -> dict[str, str]:
     """Split of the noise files that `spec` names; it replaces what the manifest says of that split."""
+    kept_for_testing = {item.name for item in items if item.split == "test"}
     named: dict[str, str] = {}
     for split, prefixes in (("test", spec.test_noise), ("validation", spec.validation_noise)):
         if prefixes:
-            named |= {item.name: "" for item in items if item.split == split and item.name not in named}
+            free = TESTING_ONLY if split == "test" else ""
+            named |= {item.name: free for item in items if item.split == split and item.name not in named}
         for prefix in prefixes:
             for name in _matching(prefix, [item.name for item in items], where=where, key=f"{split}_noise"):
-                if named.get(name, split) not in ("", split):
-                    raise BadInput(f"{where}: noise {name} is both in {named[name]}_noise and {split}_noise")
+                before = named.get(name, "test" if name in kept_for_testing else "")
+                if split == "validation" and before in ("test", TESTING_ONLY):
+                    raise BadInput(f"{where}: noise {name} is both in {before} and in validation_noise")
                 named[name] = split
     return named
 
@@ -152,6 +163,22 @@ def _splits_of_people(people: Sequence[Item], *, where: str) -> dict[str, str]:
         if item.split:
             _assign(chosen, item.group, item.split, where=where)
     return chosen
+
+
+def _renamed(chosen: Mapping[str, str], split: str, people: Collection[str]) -> dict[str, str]:
+    """A manifest's choice without what a study names anew: `people`, and who else was in `split`.
+
+    Who was kept for testing stays out of everything else.
+    """
+    kept: dict[str, str] = {}
+    for person, old in chosen.items():
+        if person in people:
+            kept |= {person: old} if old in ("test", TESTING_ONLY) and split != "test" else {}
+        elif old != split:
+            kept[person] = old
+        elif old == "test":
+            kept[person] = TESTING_ONLY
+    return kept
 
 
 def _assign(chosen: dict[str, str], person: str, split: str, *, where: str) -> None:
