@@ -41,7 +41,7 @@ def sdr_db(*, estimate: Samples, reference: Samples) -> float:
 
     Raises BadInput for unequal lengths, samples that are not finite and a silent reference.
     """
-    wanted, heard = _signals(estimate=estimate, reference=reference)
+    wanted, heard = paired_signals(estimate=estimate, reference=reference)
     target = _filtered(wanted, _distortion_filter(wanted, heard))
     error = -target
     error[: heard.size] += heard
@@ -55,14 +55,17 @@ def si_sdr_db(*, estimate: Samples, reference: Samples) -> float:
     >>> round(si_sdr_db(estimate=np.array([3.0, 1.0]), reference=np.array([1.0, 0.0])), 3)
     9.542
     """
-    wanted, heard = _signals(estimate=estimate, reference=reference)
+    wanted, heard = paired_signals(estimate=estimate, reference=reference)
     target = (heard @ wanted) / (wanted @ wanted) * wanted  # eq. 5, Le Roux 2019
     error = heard - target
     return _ratio_db(float(target @ target), float(error @ error))
 
 
-def _signals(*, estimate: Samples, reference: Samples) -> tuple[Float64, Float64]:
-    """Reference and estimate in float64, each scaled to a peak of 1 (no score depends on their scale)."""
+def paired_signals(*, estimate: Samples, reference: Samples) -> tuple[Float64, Float64]:
+    """Reference and estimate in float64, each scaled to a peak of 1 (no score depends on their scale).
+
+    Raises BadInput for unequal lengths, samples that are not finite and a silent reference.
+    """
     if estimate.ndim != 1 or estimate.shape != reference.shape:
         raise BadInput(
             f"an estimate of shape {estimate.shape} cannot be scored against a reference of shape "
@@ -74,7 +77,7 @@ def _signals(*, estimate: Samples, reference: Samples) -> tuple[Float64, Float64
             "a signal with samples that are not numbers (NaN or infinite) cannot be scored; mend it"
         )
     if not wanted.any():
-        raise BadInput("a silent reference has no SDR; leave this pair out")
+        raise BadInput("a silent reference has no score; leave this pair out")
     return wanted / np.abs(wanted).max(), heard / (np.abs(heard).max() or 1.0)
 
 

@@ -77,7 +77,7 @@ def test_scores_are_those_of_the_metrics_and_their_means():
 
 def test_only_the_metrics_asked_for_are_computed():
     pair = Pair("u", noise(900), noise(900) + noise(900, 1))
-    assert set(score([pair], [pair.noisy], metrics=["si_sdr"]).mean) == {
+    assert set(score([pair], [pair.noisy], rate_hz=16_000, metrics=["si_sdr"]).mean) == {
         "si_sdr_in_db",
         "si_sdr_out_db",
         "si_sdr_improvement_db",
@@ -87,9 +87,30 @@ def test_only_the_metrics_asked_for_are_computed():
 def test_a_silent_reference_is_named():
     pair = Pair("quiet.wav", np.zeros(900, np.float32), noise(900))
     with pytest.raises(BadInput, match=r"quiet\.wav"):
-        score([pair], [pair.noisy])
+        score([pair], [pair.noisy], rate_hz=16_000)
 
 
 def test_no_pairs_is_bad_input():
     with pytest.raises(BadInput, match="no pairs"):
         evaluate(PARAMS, [], FRONT_END, NETWORK, feature_scale=SCALE)
+
+
+def test_a_signal_shorter_than_its_pair_is_scored_on_the_samples_it_has():
+    pair = Pair("u", noise(900), noise(900) + noise(900, 1))
+    scores = score([pair], [pair.noisy[:700]], rate_hz=16_000).mean
+    assert scores["si_sdr_in_db"] == si_sdr_db(estimate=pair.noisy, reference=pair.clean)
+    assert scores["si_sdr_out_db"] == si_sdr_db(estimate=pair.noisy[:700], reference=pair.clean[:700])
+
+
+def test_scores_without_a_unit_have_none_in_their_names():
+    pair = Pair("u", noise(16_000), noise(16_000) + noise(16_000, 1))
+    seen = []
+    quality = score(
+        [pair, pair],
+        [pair.noisy] * 2,
+        rate_hz=16_000,
+        metrics=["stoi"],
+        on_progress=lambda *at: seen.append(at),
+    )
+    assert set(quality.mean) == {"stoi_in", "stoi_out", "stoi_improvement"}
+    assert seen == [(1, 2), (2, 2)]
