@@ -343,6 +343,6 @@ def shrink(
                 array = array[np.ix_(rows, columns)]
             elif name.startswith("bias"):
                 array = array[rows]
-            small[layer.name][name] = np.ascontiguousarray(array)
+            small[layer.name][name] = np.array(array, order="C")
         kept_inputs = np.tile(kept, positions_of(layer))
     return small

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import CompressionPlan, check_plan
+from npuexplore.compression.removed_units import units_left, with_removed, without_removed
 from npuexplore.compression.sparsity import Params
 from npuexplore.documents.model import NAME_PATTERN
 from npuexplore.documents.shipped import shipped_folder
@@ -25,6 +26,8 @@ from npuexplore.train.skipping import is_gated
 from npuexplore.workload.network import Network
 
 SHIPPED_MODEL = "tinylstm"
+KEPT = "kept/"
+"""Before a layer's name: (H,) 1 for units that are there, of layers that lost some."""
 WANTED = f"give a checkpoint .npz, RUN:PICK or {SHIPPED_MODEL}"
 
 
@@ -42,8 +45,11 @@ class TrainedNetwork:
 
 
 def write_network(path: Path, trained: TrainedNetwork, *, half: bool = False) -> None:
-    """Writes a checkpoint; `half` stores weights as float16."""
-    arrays = {f"params/{layer}/{name}": w for layer, ws in trained.params.items() for name, w in ws.items()}
+    """Writes a checkpoint without the units that its plan removed; `half` stores weights as float16."""
+    left = units_left(trained.params, trained.plan, trained.network)
+    small = without_removed(trained.params, left, trained.network)
+    arrays = {f"params/{layer}/{name}": w for layer, ws in small.items() for name, w in ws.items()}
+    arrays |= {f"{KEPT}{layer}": there.astype(np.float32) for layer, there in left.items()}
     manifest = {
         "network": trained.network.model_dump(mode="json", by_alias=True),
         "plan": None if trained.plan is None else trained.plan.model_dump(mode="json"),
@@ -63,8 +69,11 @@ def read_network(path: Path) -> TrainedNetwork:
             if key.startswith("params/"):
                 _, layer, name = key.split("/")
                 params[layer][name] = array
+        left = {name[len(KEPT) :]: array != 0 for name, array in arrays.items() if name.startswith(KEPT)}
+        if left:
+            params = with_removed(params, left, network)
         training, scale = dict(manifest["training"]), arrays["feature_scale"]
-    except (BadInput, KeyError, ValueError, TypeError):
+    except (BadInput, LookupError, ValueError, TypeError):
         raise _not_a_network(path, "its manifest is not that of a network") from None
     shapes = {name: {key: array.shape for key, array in entry.items()} for name, entry in params.items()}
     if shapes != param_shapes(network, skips=is_gated(params)) or scale.shape != (network.bands,):
