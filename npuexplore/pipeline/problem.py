@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from npuexplore.compression.matrix_plan import MatrixChoice
+from npuexplore.compression.reach import refuse_covering_block
 from npuexplore.cost.supported import refuse_network
 from npuexplore.documents.shipped import Kind, shipped_names
 from npuexplore.errors import BadInput
@@ -21,7 +23,7 @@ from npuexplore.pipeline.study_file import StudyFile, load_study
 from npuexplore.search.space import SpaceSpec
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.workload.load import load_network
-from npuexplore.workload.network import Network
+from npuexplore.workload.network import Network, gate_count, matrices
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
             f"{where}: space.skip_rate_frac: got {list(study.space.skip_rate_frac)}; skipping cannot be "
             "trained so far (`npuexplore estimate --skip-rate` costs it); leave the key out"
         )
+    _refuse_covering_blocks(study.space, network, where=where)
     clock = network.frame_clock
     overlap = clock.window_samples // clock.hop_samples
     if study.mixtures.segment_frames < 2 * overlap:
@@ -85,6 +88,19 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
             f"{where}: mixtures.segment_frames: got {study.mixtures.segment_frames}; a window of network "
             f"{network.name} spans {overlap} frames, so at least {2 * overlap} are needed"
         )
+
+
+def _refuse_covering_blocks(spec: SpaceSpec, network: Network, *, where: Path) -> None:
+    """Refuses a block shape of the study that covers a whole matrix of some layer."""
+    layers = {layer.name: layer for layer in network.layers}
+    for block in spec.blocks or ():
+        choice = MatrixChoice("block", max(spec.sparsity_frac), block, 8)
+        for name, matrix, rows, columns in matrices(network):
+            gate_rows = rows // gate_count(layers[name].kind)
+            try:
+                refuse_covering_block(choice, layers[name], matrix, rows=gate_rows, columns=columns)
+            except BadInput as error:
+                raise BadInput(f"{where}: space.blocks: {error}") from None
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from npuexplore.audio.mixtures import SpectralBatch
 from npuexplore.compression.plan import CompressionPlan, check_plan
+from npuexplore.compression.reach import refuse_unreachable
 from npuexplore.compression.sparsity import Masks, Params
 from npuexplore.errors import BadInput
 from npuexplore.train.best import SILENCE_DB, Best, Diverged, validations_since_best
@@ -108,6 +109,7 @@ def _check(network: Network, plan: CompressionPlan | None, feature_scale: FloatA
         return
     check_plan(plan, network)
     refuse_unskippable(plan, network)
+    refuse_unreachable(plan, network)
 
 
 def _team(recipe: FitRecipe) -> AbstractContextManager[Executor | None]:
