@@ -33,15 +33,21 @@ def read_audio(path: Path, *, rate_hz: int, stereo: Stereo = "refuse") -> Float3
     Raises BadInput for a file that is missing, empty, truncated, not sound, longer than two hours, at a rate
     outside 8..192 kHz, not finite, or of several channels unless `stereo` is "fold" (their mean is taken).
     """
-    samples, file_rate_hz = _decode(Path(path), stereo=stereo)
+    mono, file_rate_hz = read_recording(path, stereo=stereo)
+    if file_rate_hz == rate_hz:
+        return mono
+    return _resampled(mono, path=path, from_hz=file_rate_hz, to_hz=rate_hz)
+
+
+def read_recording(path: Path, *, stereo: Stereo = "refuse") -> tuple[Float32, int]:
+    """(N,) float32 samples of `path` and their rate, as in the file. Raises BadInput as `read_audio` does."""
+    samples, rate_hz = _decode(Path(path), stereo=stereo)
     mono: Float32 = samples[:, 0].copy() if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise BadInput(f"{path}: holds samples that are not numbers (NaN or infinite); export it again")
     if np.abs(mono).max() > LARGEST_PEAK:
         raise BadInput(f"{path}: got a peak of {np.abs(mono).max():.0f}; scale float samples to +-1")
-    if file_rate_hz == rate_hz:
-        return mono
-    return _resampled(mono, path=path, from_hz=file_rate_hz, to_hz=rate_hz)
+    return mono, rate_hz
 
 
 def write_wav(path: Path, samples: NDArray[Any], *, rate_hz: int) -> int:

@@ -10,10 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from npuexplore.cli.console import Json, note, print_json, print_table, progress_bars
+from npuexplore.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Look at audio folders; write the built-in data as files.")
 
 RATE_HZ = 16_000
+MOST_NAMED = 20
+"""Speakers or kinds that a table names."""
 
 
 class Dataset(StrEnum):
@@ -65,59 +68,76 @@ def _fetched_rows(document: dict[str, Any]) -> Iterator[list[str]]:
 
 @app.command("inspect")
 def inspect(
-    folder: Annotated[Path, typer.Argument(help="Folder with speech/ and noise/, or clean/ and noisy/.")],
-    rate_hz: Annotated[int, typer.Option("--rate", min=8_000, max=96_000)] = RATE_HZ,
+    folder: Annotated[
+        Path,
+        typer.Argument(help="speech/ and noise/, clean/ and noisy/, or VoiceBank-DEMAND's tree."),
+    ],
     as_json: Json = False,
 ) -> None:
-    """Minutes, speakers, kinds, levels and licences, split by split."""
-    from npuexplore.audio.inspect import describe_corpus
-    from npuexplore.audio.sources import SplitSpec, load_corpus
+    """Layout, splits, minutes, speakers, rates, clipping, true bandwidth, levels and SNR of a folder."""
+    from npuexplore.audio.survey import survey
 
     with progress_bars() as tell:
-        corpus = load_corpus(
-            folder,
-            rate_hz=rate_hz,
-            split=SplitSpec(),
-            on_progress=lambda done, total: tell("reading", done, total, ""),
-        )
-    document = describe_corpus(corpus, rate_hz=rate_hz)
+        document = survey(folder, on_progress=lambda done, total: tell("reading", done, total, ""))
     if as_json:
         print_json(document)
         return
-    rows = [[key, _words(value)] for key, value in _flat(document, "")]
-    print_table(str(folder), ["what", "value"], rows)
+    columns = ("part", "files", "min", "rates Hz", "bandwidth Hz", "clipped files", "level dB", "of, min")
+    title = f"{folder} ({document['layout'].replace('_', ' ')})"
+    print_table(title, columns, list(_survey_rows(document)))
+    if snr_db := document["pairs"]["snr_db"]:
+        note(f"SNR of the pairs: {_between(snr_db)} dB")
+    for remark in document["notes"]:
+        note(f"Note: {remark}")
+
+
+def _survey_rows(document: dict[str, Any]) -> Iterator[list[str]]:
+    parts = {f"{split} {part}": said for split, of in document["splits"].items() for part, said in of.items()}
+    pairs = document["pairs"]
+    if pairs["count"]:
+        parts |= {f"pairs {pairs['name']} {side}": pairs[side] for side in ("clean", "noisy")}
+    for name, said in parts.items():
+        groups = said.get("speakers") or said.get("kinds") or {}
+        named = ", ".join(f"{group} {minutes:.1f}" for group, minutes in groups.items())
+        yield [
+            name,
+            str(said["files"]),
+            f"{said['minutes']:.1f}",
+            ", ".join(said["rates_hz"]),
+            _between(said["bandwidth_hz"]),
+            str(said["clipped_files"]),
+            _between(said["level_db"]),
+            named if len(groups) <= MOST_NAMED else f"{len(groups)} groups, see --json",
+        ]
+
+
+def _between(values: dict[str, float] | None) -> str:
+    """Median, and in brackets lowest to highest."""
+    if values is None:
+        return ""
+    return f"{values['median']:.0f} ({values['lowest']:.0f} to {values['highest']:.0f})"
 
 
 @app.command("synth")
 def synth(
-    folder: Annotated[Path, typer.Argument(help="Folder to write speech/ and noise/ into.")],
+    folder: Annotated[Path | None, typer.Argument(help="The same as --output.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Folder to make.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, max=600.0, help="Speech in all splits.")] = 24.0,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     rate_hz: Annotated[int, typer.Option("--rate", min=8_000, max=96_000)] = RATE_HZ,
 ) -> None:
     """Write the built-in synthesised speech and noise as files (needs the extra [demo])."""
-    from npuexplore.audio.inspect import write_demo
+    from npuexplore.audio.demo_files import write_demo
 
+    target = output or folder
+    if target is None or (output is not None and folder is not None):
+        raise UsageError("data synth: name the folder to make once, with --output DIR")
     with progress_bars() as tell:
         write_demo(
-            folder,
+            target,
             rate_hz=rate_hz,
             seed=seed,
+            minutes=minutes,
             on_progress=lambda done, total: tell("synthesis", done, total, ""),
         )
-    note(f"Written: {folder}")
-
-
-def _flat(node: object, key: str) -> list[tuple[str, object]]:
-    if isinstance(node, dict):
-        return [
-            leaf
-            for name, child in node.items()
-            for leaf in _flat(child, f"{key}.{name}" if key else str(name))
-        ]
-    return [(key, node)]
-
-
-def _words(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(_words(item) for item in value)
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    note(f"Written: {target}")

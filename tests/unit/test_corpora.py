@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from npuexplore.audio.inspect import describe_corpus
 from npuexplore.audio.manifest import read_manifest
+from npuexplore.audio.mixtures import fixed_mixtures
 from npuexplore.audio.sources import Corpus, SplitSpec, load_corpus, load_pairs, require_training
 from npuexplore.audio.wav import write_wav
 from npuexplore.errors import BadInput
@@ -335,17 +335,60 @@ def test_progress_counts_every_file_once(tmp_path: Path) -> None:
 
 def test_loading_twice_gives_the_same_corpus(tmp_path: Path) -> None:
     make_folder(tmp_path)
-    assert describe_corpus(load(tmp_path), rate_hz=RATE) == describe_corpus(load(tmp_path), rate_hz=RATE)
+    first, again = (
+        [(r.name, r.group, r.samples.tobytes()) for s in (c.train, c.validation, c.test) for r in s.speech]
+        for c in (load(tmp_path), load(tmp_path))
+    )
+    assert first == again
 
 
-def test_a_description_holds_minutes_levels_and_licences(tmp_path: Path) -> None:
+def test_what_a_manifest_keeps_for_testing_is_never_trained_on(tmp_path: Path) -> None:
+    make_folder(tmp_path, noises=5)
+    rows = ["speech/di_000.wav,CC0,di,,test,", "noise/street_01.wav,CC0,street,,test,"]
+    (tmp_path / "manifest.csv").write_text("\n".join([HEADER, *rows]))
+    corpus = load(tmp_path, test_speakers=["ann"], test_noise=["street_03"])
+    assert speakers_of(corpus) == [{"cy"}, {"bob"}, {"ann"}]
+    assert [[r.name for r in s.noise] for s in (corpus.train, corpus.validation, corpus.test)] == [
+        ["street_02", "street_04"],
+        ["street_00"],
+        ["street_03"],
+    ]
+
+
+@pytest.mark.parametrize("also", [{}, {"test_speakers": ["bob"], "test_noise": ["street_02"]}])
+@pytest.mark.parametrize("wrong", [{"validation_speakers": ["di"]}, {"validation_noise": ["street_01"]}])
+def test_what_a_manifest_keeps_for_testing_is_not_chosen_with(
+    tmp_path: Path, wrong: dict[str, object], also: dict[str, object]
+) -> None:
     make_folder(tmp_path)
-    for number in range(1, 4):
-        sound(tmp_path / "speech" / f"di_{number:03d}.wav", seconds=60.0)
-    make_pairs(tmp_path / "chime")
-    described = describe_corpus(load(tmp_path), rate_hz=RATE)
-    assert described["splits"]["train"]["speech"]["speakers"] == {"di": 3.01}
-    assert described["splits"]["test"]["noise"]["files"] == 1
-    assert described["splits"]["train"]["speech"]["median_level_db"] == pytest.approx(-20.0, abs=0.2)
-    assert described["pairs"] == {"name": "chime", "count": 2, "minutes": 0.0, "evaluation_only": True}
-    assert described["licences"] == ["not stated"]
+    rows = ["speech/di_000.wav,CC0,di,,test,", "noise/street_01.wav,CC0,street,,test,"]
+    (tmp_path / "manifest.csv").write_text("\n".join([HEADER, *rows]))
+    assert "is both in test" in refusal(tmp_path, **wrong, **also)
+
+
+def test_a_study_may_choose_another_voice_for_validation_than_the_manifest(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    said = {"ann": "train", "bob": "train", "cy": "validation", "di": "test"}
+    rows = [f"speech/{name}_000.wav,CC0,{name},,{split}," for name, split in said.items()]
+    (tmp_path / "manifest.csv").write_text("\n".join([HEADER, *rows]))
+    assert speakers_of(load(tmp_path)) == [{"ann", "bob"}, {"cy"}, {"di"}]
+    assert speakers_of(load(tmp_path, validation_speakers=["bob"])) == [{"ann", "cy"}, {"bob"}, {"di"}]
+
+
+def test_speech_and_noise_for_evaluation_only_are_tested_on_and_stay_marked(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    rows = ["speech/di_000.wav,CC0,di,,,true", "noise/street_01.wav,CC0,street,,test,true"]
+    (tmp_path / "manifest.csv").write_text("\n".join([HEADER, *rows]))
+    corpus = load(tmp_path)
+    assert [(r.name, r.evaluation_only) for r in corpus.test.speech] == [("di_000", True)]
+    assert [(r.name, r.evaluation_only) for r in corpus.test.noise] == [("street_01", True)]
+    for split in (corpus.train, corpus.validation):
+        assert not any(r.evaluation_only for r in (*split.speech, *split.noise))
+    mixed = fixed_mixtures(corpus.test, count=1, seconds=0.1, rate_hz=RATE, snr_db=(0.0, 0.0), seed=1)
+    assert mixed[0].evaluation_only
+
+
+def test_sound_for_evaluation_only_that_is_to_be_trained_on_is_refused(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "manifest.csv").write_text(f"{HEADER}\nspeech/ann_000.wav,CC0,ann,,train,true")
+    assert "manifest.csv:2: evaluation_only is true and split is train" in refusal(tmp_path)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -7,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npuexplore.audio import demo, espeak
+from npuexplore.audio import demo, demo_files, espeak
 from npuexplore.audio.demo import BABBLE_VOICES, TEST_VOICES, TRAIN_VOICES, VALIDATION_VOICES, demo_corpus
+from npuexplore.audio.demo_files import write_demo
 from npuexplore.audio.espeak import Speaker, Voice
-from npuexplore.audio.inspect import describe_corpus, write_demo
 from npuexplore.audio.noises import MAKERS
 from npuexplore.audio.sentences import ENGLISH, OTHERS, sentence
-from npuexplore.audio.sources import Corpus, SplitSpec, load_corpus
+from npuexplore.audio.sources import Corpus, Split, SplitSpec, load_corpus
 from npuexplore.errors import BadInput, EnvironmentLacking
 
 RATE = 16_000
@@ -39,6 +41,14 @@ def small() -> Corpus:
 def bytes_of(corpus: Corpus) -> list[bytes]:
     splits = (corpus.train, corpus.validation, corpus.test)
     return [r.samples.tobytes() for split in splits for r in (*split.speech, *split.noise)]
+
+
+def named_samples(corpus: Corpus) -> dict[tuple[str, ...], np.ndarray]:
+    return {
+        (split, r.name, r.group, r.licence): r.samples
+        for split in ("train", "validation", "test")
+        for r in (*getattr(corpus, split).speech, *getattr(corpus, split).noise)
+    }
 
 
 def test_no_voice_speaks_in_two_places() -> None:
@@ -209,11 +219,42 @@ def test_every_voice_is_installed() -> None:
 def test_a_written_demo_is_read_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "Speaker", SilentSpeaker)
     folder = tmp_path / "new" / "demo"
-    written = write_demo(folder, rate_hz=8_000, seed=3, train_minutes=0.1, held_out_minutes=0.1)
+    written = write_demo(folder, rate_hz=8_000, seed=3, minutes=0.2)
     read = load_corpus(folder, rate_hz=8_000, split=SplitSpec())
-    assert describe_corpus(read, rate_hz=8_000) == describe_corpus(written, rate_hz=8_000)
+    assert named_samples(read).keys() == named_samples(written).keys()
+    for name, samples in named_samples(read).items():
+        np.testing.assert_allclose(samples, named_samples(written)[name], atol=1 / 32_768)
     assert sorted(p.name for p in folder.iterdir()) == ["LICENCE.txt", "manifest.csv", "noise", "speech"]
     assert [p.name for p in folder.parent.iterdir()] == ["demo"]
+
+
+def test_equal_seeds_write_equal_files_and_hashes_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "Speaker", SilentSpeaker)
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        write_demo(tmp_path / name, rate_hz=8_000, seed=seed, minutes=0.2)
+    one, two, three = (
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for folder in (tmp_path / "one", tmp_path / "two", tmp_path / "three")
+    )
+    assert one == two
+    assert one.keys() == three.keys()
+    assert one != three
+    rows = list(csv.DictReader((tmp_path / "one" / "manifest.csv").read_text().splitlines()))
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    for row in rows:
+        content = one[Path(row["file"])]
+        assert (row["sha256"], int(row["bytes"])) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_minutes_are_of_all_splits_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: dict[str, float] = {}
+    monkeypatch.setattr(
+        demo_files, "demo_corpus", lambda **said: asked.update(said) or Corpus(Split(), Split(), Split())
+    )
+    write_demo(tmp_path / "demo", minutes=12.0)
+    assert asked["train_minutes"] + 3 * asked["held_out_minutes"] == pytest.approx(12.0)
 
 
 def test_a_folder_with_something_in_it_is_not_written_over(tmp_path: Path) -> None:
