@@ -43,10 +43,14 @@ class SkipControl:
         return self.integral_db + PROPORTIONAL_DB * self.excess_frac
 
     def steer(self, skipped_frac: float, target_frac: float) -> None:
-        """Take note of a batch of which `skipped_frac` was skipped."""
-        self.excess_frac = target_frac - skipped_frac
-        self.integral_db += INTEGRAL_DB * self.excess_frac
-        self.rate_frac = RATE_MEMORY * self.rate_frac + (1.0 - RATE_MEMORY) * skipped_frac
+        """Take note of a batch of which `skipped_frac` was skipped.
+
+        Everything is rounded to what a saved state holds, so that a continued run is the same one.
+        """
+        self.excess_frac = float(np.float32(target_frac - skipped_frac))
+        self.integral_db = float(np.float32(self.integral_db + INTEGRAL_DB * self.excess_frac))
+        rate_frac = RATE_MEMORY * self.rate_frac + (1.0 - RATE_MEMORY) * skipped_frac
+        self.rate_frac = float(np.float32(rate_frac))
 
 
 def gate_layer(network: Network) -> str | None:
