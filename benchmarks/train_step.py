@@ -5,7 +5,7 @@
 Network tinylstm, forward, backward, clip and Adam. Every contestant runs in a process of its own, in turn,
 several rounds; a process counts with its fastest step, a contestant with the median of its processes.
 QAT = int8 weights under a 90 % mask, int8 input and h, int16 c at every time step; PyTorch's nn.LSTM cannot
-do that, so its user writes a cell loop.
+do that, so its user writes a cell loop. Memory is what a process grows by while it trains.
 """
 
 from __future__ import annotations
@@ -14,22 +14,67 @@ import argparse
 import importlib.util
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 MISSING_PEER = (
     "benchmarks/train_step.py: the peer PyTorch is not installed; it is needed for the ratios; "
-    'run pip install ".[oracles]" first'
+    'run pip install ".[bench]" first'
 )
-OURS = ("npuexplore", "npuexplore QAT", "matrix products")
-PEERS = ("torch nn.LSTM", "torch QAT cell loop")
+PLAIN, QAT, LEARNED, SKIPPING = "plain", "QAT", "QAT, learned thresholds", "QAT, skipping"
+PRODUCTS, NN_LSTM, CELL_LOOP = "matrix products", "torch nn.LSTM", "torch QAT cell loop"
+PEERS = (NN_LSTM, CELL_LOOP)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the table."""
+
+    name: str
+    threads: int = 1
+    batch: int | None = None
+    """The table's own unless given."""
+    processes: int = 1
+    blas_splits: bool = False
+    """Two threads inside every matrix product, not two shares of the batch."""
+
+    @property
+    def label(self) -> str:
+        shared = ", BLAS splits products" if self.blas_splits else ""
+        parts = [
+            f"{self.threads} threads{shared}" if self.threads > 1 else "",
+            self.batch and f"B = {self.batch}",
+        ]
+        parts.append(f"{self.processes} processes" if self.processes > 1 else "")
+        return ", ".join([self.name, *(part for part in parts if part)])
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one process took."""
+
+    fastest_ms: float
+    median_ms: float
+    grown_bytes: int
+
+
+TWO_BLAS = Entry(QAT, threads=2, blas_splits=True)
+PAIR = Entry(QAT, processes=2)
+ENTRIES = (
+    *(Entry(name) for name in (QAT, CELL_LOOP, PLAIN, NN_LSTM, PRODUCTS, LEARNED, SKIPPING)),
+    *(Entry(name, threads=2) for name in (QAT, CELL_LOOP)),
+    *(Entry(name, batch=128) for name in (PLAIN, NN_LSTM)),
+    TWO_BLAS,
+    PAIR,
+)
 
 
 def problem(frames: int, batch: int) -> dict[str, np.ndarray]:
@@ -41,33 +86,47 @@ def problem(frames: int, batch: int) -> dict[str, np.ndarray]:
     return {"features": features, "noisy_power": noisy, "cross": clean, "clean_power": clean}
 
 
-def our_step(frames: int, batch: int, *, qat: bool) -> Callable[[], object]:
+def our_step(frames: int, batch: int, *, kind: str, threads: int, blas_splits: bool) -> Callable[[], object]:
     from npuexplore.audio.mixtures import SpectralBatch
     from npuexplore.audio.stft import front_end
     from npuexplore.compression.plan import LayerPlan, uniform_plan
     from npuexplore.compression.sparsity import layer_masks
-    from npuexplore.train.fit import FitRecipe
+    from npuexplore.train.fit import RetrainRecipe
+    from npuexplore.train.methods import treatment_at
     from npuexplore.train.model import Treatment, init_params
     from npuexplore.train.run import Task, fresh_run, train_step
+    from npuexplore.train.skipping import gated
+    from npuexplore.train.team import Team
+    from npuexplore.train.thresholds import learning_of
     from npuexplore.workload.load import load_network
 
-    network = load_network("tinylstm")
+    network, spectra = load_network("tinylstm"), SpectralBatch(**problem(frames, batch))
     params = init_params(network, rng=np.random.default_rng(0))
-    treatment = None
-    if qat:
-        plan = uniform_plan(network, LayerPlan(structure="weight", sparsity_frac=0.9))
-        treatment = Treatment(plan, layer_masks(params, plan, network), frozen=True)
-    threads = int(os.environ["OMP_NUM_THREADS"])
-    threadpool_limits(1, "blas")
-    pool = ThreadPoolExecutor(threads) if threads > 1 else None
-    task = Task(
-        network,
-        FitRecipe(steps=1000, blas_threads=threads),
-        front_end(network).synthesis,
-        np.ones(network.bands, np.float32),
+    recipe = RetrainRecipe(
+        steps=1000, blas_threads=threads, method="learned" if kind == LEARNED else "frozen"
     )
-    run, spectra = fresh_run(params, network), SpectralBatch(**problem(frames, batch))
-    return lambda: train_step(run, task, spectra, treatment, pool=pool)
+    skip_rate_frac = 0.4 if kind == SKIPPING else 0.0
+    plan = uniform_plan(
+        network, LayerPlan(structure="weight", sparsity_frac=0.9), skip_rate_frac=skip_rate_frac
+    )
+    learning = learning_of(plan, network, params, budget=recipe.budget) if kind == LEARNED else None
+    scale = np.ones(network.bands, np.float32)
+    task = Task(
+        network, recipe, front_end(network).synthesis, scale, plan, method=recipe.method, learning=learning
+    )
+    run = fresh_run(gated(params, network, plan), network, learning)
+    masks = layer_masks(params, plan, network)
+    fixed = None if kind == PLAIN else Treatment(plan, masks, frozen=True)
+    team = None
+    if not blas_splits:
+        threadpool_limits(1, "blas")
+        team = Team(task, threads) if threads > 1 else None
+
+    def step() -> object:
+        treatment = treatment_at(run, task) if kind == LEARNED else fixed
+        return train_step(run, task, spectra, treatment, team=team)
+
+    return step
 
 
 def matrix_products(frames: int, batch: int) -> Callable[[], object]:
@@ -130,66 +189,131 @@ def _dense_products(rows: int, inputs: int, outputs: int, *, backward: int) -> C
     return run
 
 
-def contestant(name: str, frames: int, batch: int) -> Callable[[], object]:
+def contestant(options: argparse.Namespace) -> Callable[[], object]:
+    name, frames, batch = options.only, options.frames, options.batch
     if name in PEERS:
         from torch_peers import torch_step
 
-        return torch_step(problem(frames, batch), qat=name == PEERS[1])
-    if name == OURS[2]:
+        return torch_step(problem(frames, batch), qat=name == CELL_LOOP)
+    if name == PRODUCTS:
         return matrix_products(frames, batch)
-    return our_step(frames, batch, qat=name == OURS[1])
+    return our_step(frames, batch, kind=name, threads=options.threads, blas_splits=options.blas_splits)
 
 
-def fastest_ms(step: Callable[[], object], steps: int) -> float:
+def peak_bytes() -> int:
+    """Largest memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def take(options: argparse.Namespace) -> Taken:
+    """Run one contestant here. What it imports counts as there before."""
+    if options.only in PEERS:
+        importlib.import_module("torch_peers")
+    else:
+        importlib.import_module("npuexplore.train.fit")
+    before = peak_bytes()
+    step = contestant(options)
     step()
     step()
     times = []
-    for _ in range(steps):
+    for _ in range(options.steps):
         start = time.perf_counter()
         step()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+        times.append(1e3 * (time.perf_counter() - start))
+    return Taken(min(times), statistics.median(times), peak_bytes() - before)
 
 
-def in_own_process(name: str, threads: int, options: argparse.Namespace) -> float:
+def started(entry: Entry, options: argparse.Namespace) -> subprocess.Popen[str]:
     variables = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    command = [sys.executable, __file__, "--only", name, "--steps", str(options.steps)]
-    command += ["--batch", str(options.batch), "--frames", str(options.frames)]
-    done = subprocess.run(
+    command = [sys.executable, __file__, "--only", entry.name, "--steps", str(options.steps)]
+    command += ["--batch", str(entry.batch or options.batch), "--frames", str(options.frames)]
+    command += ["--threads", str(entry.threads)] + ["--blas-splits"] * entry.blas_splits
+    return subprocess.Popen(
         command,
-        env=os.environ | dict.fromkeys(variables, str(threads)),
-        check=True,
-        capture_output=True,
+        env=os.environ | dict.fromkeys(variables, str(entry.threads)),
+        stdout=subprocess.PIPE,
         text=True,
     )
-    return float(done.stdout)
 
 
-def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Median of each contestant's processes, by name; two threads only for the QAT ratio."""
-    entries = [(name, 1) for name in (*OURS, *PEERS)] + [(OURS[1], 2), (PEERS[1], 2)]
-    times: dict[tuple[str, int], list[float]] = {entry: [] for entry in entries}
+def in_own_process(entry: Entry, options: argparse.Namespace) -> Taken:
+    """What an entry's process took; the slowest one's, where it has several side by side."""
+    children = [started(entry, options) for _ in range(entry.processes)]
+    outputs = [child.communicate()[0] for child in children]
+    if any(child.returncode for child in children):
+        raise SystemExit(f"benchmarks/train_step.py: {entry.label}: the process failed")
+    return max((Taken(**json.loads(output)) for output in outputs), key=lambda taken: taken.median_ms)
+
+
+def measure(options: argparse.Namespace) -> dict[Entry, list[Taken]]:
+    """What every entry's processes took, in rounds whose order turns."""
+    found: dict[Entry, list[Taken]] = {entry: [] for entry in ENTRIES}
     for turn in range(options.rounds):
-        for name, threads in entries if turn % 2 == 0 else reversed(entries):
-            times[name, threads].append(in_own_process(name, threads, options))
-    label = {1: "", 2: ", 2 threads"}
-    return {f"{name}{label[threads]}": statistics.median(found) for (name, threads), found in times.items()}
+        for entry in ENTRIES if turn % 2 == 0 else reversed(ENTRIES):
+            found[entry].append(in_own_process(entry, options))
+    return found
 
 
-def ratios(ms: dict[str, float]) -> dict[str, float]:
-    plain, qat, products = (ms[name] for name in OURS)
+def ratios(found: dict[Entry, list[Taken]]) -> dict[str, float]:
+    """Times of peers over ours, shares of the products' time, and what extras cost."""
+
+    def ms(name: str, **where: int) -> float:
+        return statistics.median(taken.fastest_ms for taken in found[Entry(name, **where)])
+
+    def sustained_ms(entry: Entry) -> float:
+        return statistics.median(taken.median_ms for taken in found[entry])
+
+    def grown(name: str) -> float:
+        return statistics.median(taken.grown_bytes for taken in found[Entry(name)])
+
+    step_of_pair = sustained_ms(PAIR) / PAIR.processes
     return {
-        "qat_vs_torch_cell_loop": ms[PEERS[1]] / qat,
-        "qat_vs_torch_cell_loop_2_threads": ms[f"{PEERS[1]}, 2 threads"] / ms[f"{OURS[1]}, 2 threads"],
-        "vs_torch_nn_lstm": ms[PEERS[0]] / plain,
-        "gemm_limit_frac": products / plain,
-        "qat_gemm_limit_frac": products / qat,
+        "qat_vs_torch_cell_loop": ms(CELL_LOOP) / ms(QAT),
+        "qat_vs_torch_cell_loop_2_threads": ms(CELL_LOOP, threads=2) / ms(QAT, threads=2),
+        "vs_torch_nn_lstm": ms(NN_LSTM) / ms(PLAIN),
+        "vs_torch_nn_lstm_batch_128": ms(NN_LSTM, batch=128) / ms(PLAIN, batch=128),
+        "gemm_limit_frac": ms(PRODUCTS) / ms(PLAIN),
+        "qat_gemm_limit_frac": ms(PRODUCTS) / ms(QAT),
+        "learned_thresholds_extra_frac": ms(LEARNED) / ms(QAT) - 1.0,
+        "skipping_extra_frac": ms(SKIPPING) / ms(QAT) - 1.0,
+        "qat_memory_vs_torch_cell_loop": grown(QAT) / grown(CELL_LOOP),
+        "memory_vs_torch_nn_lstm": grown(PLAIN) / grown(NN_LSTM),
+        "two_processes_vs_two_blas_threads": sustained_ms(TWO_BLAS) / step_of_pair,
+        "two_processes_vs_two_threads": sustained_ms(Entry(QAT, threads=2)) / step_of_pair,
     }
 
 
 def openblas_architecture() -> str:
     found = sorted({str(pool.get("architecture")) for pool in threadpool_info() if "architecture" in pool})
     return ", ".join(found) or "none loaded"
+
+
+def document_of(found: dict[Entry, list[Taken]], options: argparse.Namespace) -> dict[str, object]:
+    times = {entry.label: statistics.median(taken.fastest_ms for taken in found[entry]) for entry in found}
+    mib = {
+        entry.label: statistics.median(taken.grown_bytes for taken in found[entry]) / 2**20 for entry in found
+    }
+    return {
+        "schema": "npuexplore.benchmark.train_step/1",
+        **{name: round(ratio, 3) for name, ratio in ratios(found).items()},
+        "openblas_architecture": openblas_architecture(),
+        "batch": options.batch,
+        "frames": options.frames,
+        "load_average": round(os.getloadavg()[0], 2),
+        "ms": {name: round(time_ms, 1) for name, time_ms in times.items()},
+        "memory_mib": {name: round(grown) for name, grown in mib.items()},
+    }
+
+
+def print_table(document: dict[str, object]) -> None:
+    where = f"B = {document['batch']}, T = {document['frames']}"
+    print(f"one step of tinylstm, {where}, OpenBLAS for {document['openblas_architecture']}")
+    for name, time_ms in document["ms"].items():
+        print(f"{name:42s}{time_ms:8.1f} ms{document['memory_mib'][name]:7d} MiB")
+    for name, ratio in document.items():
+        if isinstance(ratio, float) and name != "load_average":
+            print(f"{name:42s}{ratio:8.2f}")
 
 
 def main() -> None:
@@ -200,31 +324,20 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--blas-splits", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        print(fastest_ms(contestant(options.only, options.frames, options.batch), options.steps))
+        print(json.dumps(vars(take(options))))
         return
     if importlib.util.find_spec("torch") is None:
         print(MISSING_PEER, file=sys.stderr)
         raise SystemExit(4)
-    ms = measure(options)
-    found = {name: round(ratio, 3) for name, ratio in ratios(ms).items()}
-    document = {"schema": "npuexplore.benchmark.train_step/1", **found}
-    document |= {"openblas_architecture": openblas_architecture()}
-    document |= {
-        "batch": options.batch,
-        "frames": options.frames,
-        "ms": {n: round(t, 1) for n, t in ms.items()},
-    }
+    document = document_of(measure(options), options)
     if options.json:
         print(json.dumps(document))
-        return
-    blas = document["openblas_architecture"]
-    print(f"one step of tinylstm, B = {options.batch}, T = {options.frames}, OpenBLAS for {blas}")
-    for name, time_ms in ms.items():
-        print(f"{name:35s}{time_ms:8.1f} ms")
-    for name, ratio in found.items():
-        print(f"{name:35s}{ratio:8.2f}")
+    else:
+        print_table(document)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from npuexplore.train.pruning import last_choice
 from npuexplore.train.recipe import FitRecipe, RetrainRecipe
 from npuexplore.train.run import FitState, Run, Task, continued_run, fresh_run, train_step
 from npuexplore.train.skipping import gated, refuse_unskippable
+from npuexplore.train.team import team_of
 from npuexplore.train.thresholds import achieved_plan, learning_of
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.units import FloatArray
@@ -82,13 +83,13 @@ def fit(
     else:
         run = continued_run(state, params, network, task.learning)
     batches = _prefetched(batch_at, run.step, recipe.steps)
-    with threadpool_limits(1, "blas"), _team(recipe) as pool, closing(batches):
+    with threadpool_limits(1, "blas"), team_of(task) as team, closing(batches):
         for batch in batches:
             if not _patient(run, recipe):
                 if on_checkpoint is not None:
                     on_checkpoint(run.state())
                 break
-            loss = train_step(run, task, batch, treatment_at(run, task), pool=pool)
+            loss = train_step(run, task, batch, treatment_at(run, task), team=team)
             if validate is not None and _due(run.step, recipe.validation_steps, recipe):
                 _validate(run, task, validate)
             if on_step is not None:
@@ -110,11 +111,6 @@ def _check(network: Network, plan: CompressionPlan | None, feature_scale: FloatA
     check_plan(plan, network)
     refuse_unskippable(plan, network)
     refuse_unreachable(plan, network)
-
-
-def _team(recipe: FitRecipe) -> AbstractContextManager[Executor | None]:
-    """Threads that share each batch, where the recipe asks for more than one."""
-    return ThreadPoolExecutor(recipe.blas_threads) if recipe.blas_threads > 1 else nullcontext()
 
 
 def _task(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,23 +14,22 @@ from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.sparsity import Masks, Params
 from npuexplore.errors import BadInput
 from npuexplore.train.best import Best, Diverged
-from npuexplore.train.distillation import TAUGHT, Teacher, taught_loss, teachers_target
-from npuexplore.train.model import Treatment, forward
+from npuexplore.train.distillation import Teacher
+from npuexplore.train.model import Treatment
 from npuexplore.train.optimizer import adam_step, clip_by_norm, learning_rate
 from npuexplore.train.params import OBSERVED, copy_params, flatten, trained, unflatten
-from npuexplore.train.primitives.head import head_loss
-from npuexplore.train.primitives.skip import Updates
 from npuexplore.train.primitives.workspace import Workspace, aligned_zeros
 from npuexplore.train.pruning import pruning_ramp, pruning_steps
 from npuexplore.train.recipe import FitRecipe, Method
+from npuexplore.train.share import Given, part_of_batch, workspaces_of
 from npuexplore.train.skipping import SkipControl, is_gated
-from npuexplore.train.tape import value_and_gradients
 from npuexplore.train.thresholds import Learning, Thresholds, learned, learning_rate_of, start_thresholds
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
-HEAD = "mask to loss"
-"""Key of the loss's workspace; no layer can bear a name with spaces."""
+if TYPE_CHECKING:
+    from npuexplore.train.team import Team
+
 GROWING = ("losses", "curve", "validation")
 """Arrays of a state that grow with the steps."""
 RANGE_MEMORY = 0.99
@@ -79,8 +77,7 @@ class Run:
     """Adam's second moment of every trained array."""
     losses: list[float]
     masks: Masks | None = None
-    workspaces: list[dict[str, Workspace]] = field(default_factory=list)
-    """Of every thread."""
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
     skip: SkipControl | None = None
     """Where the network has a gate."""
     thresholds: Thresholds | None = None
@@ -124,7 +121,7 @@ def fresh_run(
     )
     skip = SkipControl() if is_gated(start) else None
     thresholds = None if learning is None else start_thresholds(learning, start)
-    workspaces = [_workspaces(network)]
+    workspaces = workspaces_of(network)
     return Run(0, start, mean, square, [], workspaces=workspaces, skip=skip, thresholds=thresholds)
 
 
@@ -165,38 +162,20 @@ def continued_run(
     )
 
 
-def _workspaces(network: Network) -> dict[str, Workspace]:
-    return {name: Workspace() for name in (*(layer.name for layer in network.layers), HEAD, TAUGHT)}
-
-
-@dataclass
-class _Part:
-    """What some rows of a batch contribute to the mean loss and its gradients, and what was seen in them."""
-
-    loss: float
-    gradients: dict[str, FloatArray]
-    observed: dict[str, float]
-    skipped_frac: float
-    """Share of the whole batch's frames."""
-
-    def add(self, other: _Part) -> None:
-        """Make this what both contribute."""
-        self.loss += other.loss
-        self.skipped_frac += other.skipped_frac
-        for name, gradient in other.gradients.items():
-            self.gradients[name] += gradient
-        self.observed = {name: max(self.observed[name], top) for name, top in other.observed.items()}
-
-
 def train_step(
-    run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None, *, pool: Executor | None = None
+    run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None, *, team: Team | None = None
 ) -> float:
     """Move the run by one step; returns the loss before it, in dB.
 
-    With a pool of recipe.blas_threads threads, each computes a share of the batch; give BLAS one.
+    With a team, each member computes a share of the batch.
     Raises Diverged when loss or gradient are not finite; the run is then as it was.
     """
-    whole = _whole_batch(run, task, batch, treatment, pool)
+    price_db = None if run.skip is None else run.skip.price_db
+    given = Given(run.params, treatment, price_db, batch.features.shape[1])
+    if team is None:
+        whole = part_of_batch(task, given, batch, run.workspaces)
+    else:
+        whole = team.whole_batch(given, batch)
     with np.errstate(all="ignore"):
         norm = clip_by_norm(whole.gradients, task.recipe.clip_norm)
     if not (math.isfinite(whole.loss) and math.isfinite(norm)):
@@ -254,87 +233,6 @@ def _penalty_db(thresholds: Thresholds | None) -> float:
     if thresholds is None or not thresholds.strength.size:
         return 0.0
     return float(thresholds.strength.mean())
-
-
-def _whole_batch(
-    run: Run, task: Task, batch: SpectralBatch, treatment: Treatment | None, pool: Executor | None
-) -> _Part:
-    """Mean loss, its gradients and what was seen; with a pool, each thread takes a share of the batch.
-
-    The parts are added in the order of the batch, whichever is done first.
-    """
-    size = batch.features.shape[1]
-    threads = min(task.recipe.blas_threads, size) if pool else 1
-    edges = [size * part // threads for part in range(threads + 1)]
-    while len(run.workspaces) < threads:
-        run.workspaces.append(_workspaces(task.network))
-
-    def of_part(part: int) -> _Part:
-        rows = slice(edges[part], edges[part + 1])
-        return _part_of_batch(run, task, batch, treatment, workspaces=run.workspaces[part], rows=rows)
-
-    parts = list(pool.map(of_part, range(threads))) if pool else [of_part(0)]
-    for part in parts[1:]:
-        parts[0].add(part)
-    return parts[0]
-
-
-def _part_of_batch(
-    run: Run,
-    task: Task,
-    batch: SpectralBatch,
-    treatment: Treatment | None,
-    *,
-    workspaces: Mapping[str, Workspace],
-    rows: slice,
-) -> _Part:
-    features = batch.features[:, rows] * task.inverse_scale
-    ranges = {layer: {OBSERVED: entry[OBSERVED]} for layer, entry in run.params.items() if OBSERVED in entry}
-    observed: dict[str, float] = {}
-    updates = Updates()
-    taught = _taught(task, features, batch.noisy_power[:, rows])
-
-    def loss_of(arrays: dict[str, Any]) -> Any:
-        nested = unflatten(arrays)
-        for layer, entry in ranges.items():
-            nested[layer] |= entry
-        mask = forward(
-            nested,
-            features,
-            task.network,
-            treatment,
-            workspaces=workspaces,
-            observed=observed,
-            updates=updates,
-        )
-        if run.skip is not None:
-            updates.pull += run.skip.price_db / math.prod(batch.features.shape[:2])
-        loss = head_loss(
-            mask,
-            synthesis=task.synthesis,
-            noisy_power=batch.noisy_power[:, rows],
-            cross=batch.cross[:, rows],
-            clean_power=batch.clean_power[:, rows],
-            workspace=workspaces[HEAD],
-        )
-        if task.teacher is None or taught is None:
-            return loss
-        return taught_loss(loss, mask, task.teacher, taught, workspace=workspaces[TAUGHT])
-
-    share = features.shape[1] / batch.features.shape[1]
-    with np.errstate(all="ignore"):
-        loss, gradients = value_and_gradients(loss_of, trained(run.params), share=share)
-    skipped_frac = 0.0 if run.skip is None else share * (1.0 - float(updates.taken.mean(dtype=np.float64)))
-    return _Part(loss, gradients, observed, skipped_frac)
-
-
-def _taught(task: Task, features: FloatArray, noisy_power: FloatArray) -> dict[str, FloatArray] | None:
-    """What the teacher does with these rows, where there is one."""
-    if task.teacher is None:
-        return None
-    return teachers_target(
-        task.teacher, features, task.network, synthesis=task.synthesis, noisy_power=noisy_power
-    )
 
 
 def _descend(run: Run, recipe: FitRecipe, gradients: Mapping[str, FloatArray]) -> None:

@@ -1,11 +1,11 @@
-"""Training networks that skip frames, and training on shares of a batch side by side."""
+"""Training networks that skip frames."""
 
 import numpy as np
 import pytest
 import test_fit
 from test_fit import NETWORK, SCALE, SYNTHESIS, batch_at, start
 
-from npuexplore.compression.plan import CompressionPlan, LayerPlan
+from npuexplore.compression.plan import CompressionPlan
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
 from npuexplore.train.apply import mask_of
@@ -84,17 +84,3 @@ def test_a_network_without_a_state_cannot_skip():
     params = {"mask": {"w": np.zeros((6, 6), np.float32), "bias": np.zeros(6, np.float32)}}
     with pytest.raises(BadInput, match=r"skip_rate_frac: got 0\.4; network tiny has no lstm or gru"):
         run(2, plan=CompressionPlan(skip_rate_frac=0.4), network=network, params=params)
-
-
-@pytest.mark.parametrize("plan", [None, SKIPPING, CompressionPlan(layers={"fc": LayerPlan(weight_bits=4)})])
-def test_two_threads_train_as_one_but_for_rounding(plan):
-    # a plan rounds, so that later steps may differ by whole integers: the first loss is what both share
-    steps = 6 if plan is None else 1
-    alone, shared = run(steps, plan=plan), run(steps, plan=plan, threads=2)
-    np.testing.assert_allclose(shared.losses, alone.losses, rtol=1e-4 if plan is None else 5e-3)
-    again = run(steps, plan=plan, threads=2)
-    assert np.array_equal(again.losses, shared.losses)
-
-
-def test_more_threads_than_utterances_do_no_harm():
-    assert np.isfinite(run(2, plan=None, threads=9).losses).all()

@@ -38,9 +38,10 @@ def times_slope(d_out: FloatArray, outputs: FloatArray, activation: str) -> Floa
     """
     if activation == "none":
         return d_out
-    product = aligned_empty(outputs.shape, outputs.dtype)
+    product: FloatArray = aligned_empty(outputs.shape, outputs.dtype)
     if activation == "relu":
-        return np.multiply(d_out, outputs > 0, out=product)
+        np.multiply(d_out, outputs > 0, out=product)
+        return product
     np.multiply(outputs, outputs, out=product)
     np.subtract(outputs if activation == "sigmoid" else 1.0, product, out=product)
     product *= d_out

@@ -30,7 +30,8 @@ def _act_vjp(_: FloatArray, values: FloatArray, *, grid: Grid) -> Any:
         low, high = (grid.low - 0.5) * grid.step, (grid.high + 0.5) * grid.step
         within = values >= low
         within &= values <= high
-        return np.multiply(d_out, within, out=aligned_empty(values.shape, values.dtype))
+        passed: FloatArray = aligned_empty(values.shape, values.dtype)
+        return np.multiply(d_out, within, out=passed)
 
     return vjp
 
