@@ -4,8 +4,8 @@ Conventions
 -----------
 Frame t covers the `window_samples` samples that end before sample (t + 1) * hop_samples, so it can be
 computed as soon as its last hop has arrived; the sound before the first sample is silence. A signal of N
-samples gives ceil(N / hop) + window / hop - 1 frames: every sample lies in window / hop frames, and
-`istft(stft(x))` is x. Arrays run time first, (T, B, ...), as the recurrent layers read them.
+samples gives ceil(N / hop) + ceil(window / hop) - 1 frames: every sample lies in all the frames that can hear
+it, and `istft(stft(x))` is x, also where the hop does not divide the window (25 ms every 10 ms). Arrays run time first, (T, B, ...), as the recurrent layers read them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class FrontEnd:
     hop_samples: int
     window: Float32
     """(W,) square root of a periodic Hann window; ones where windows do not overlap."""
+    dual_window: Float32
+    """(W,) what frames are multiplied by on the way back: the window over the sum of all windows' squares."""
     analysis: Float32
     """(K, F) triangles; a band's power is the weighted mean of its bins' powers (columns sum to 1)."""
     synthesis: Float32
@@ -58,8 +60,8 @@ class FrontEnd:
 
     @property
     def overlap(self) -> int:
-        """Frames that share a sample, window / hop."""
-        return self.window_samples // self.hop_samples
+        """Frames from the first to the last that hear a sample, window / hop rounded up."""
+        return int(ceil_div(self.window_samples, self.hop_samples))
 
     def frames(self, samples: int) -> int:
         """T, the frames of a signal of `samples` samples."""
@@ -75,11 +77,13 @@ def front_end(network: Network) -> FrontEnd:
         ),
         bins=clock.spectrum_bins,
     )
+    window, hop = clock.window_samples, clock.hop_samples
     return FrontEnd(
         sample_rate_hz=clock.sample_rate_hz,
         window_samples=clock.window_samples,
         hop_samples=clock.hop_samples,
-        window=analysis_window(clock.window_samples, hop_samples=clock.hop_samples),
+        window=analysis_window(window, hop_samples=hop),
+        dual_window=dual_window(window, hop_samples=hop),
         analysis=np.ascontiguousarray((synthesis / synthesis.sum(axis=1, keepdims=True)).T, dtype=np.float32),
         synthesis=synthesis.astype(np.float32),
     )
@@ -92,10 +96,26 @@ def analysis_window(window_samples: int, *, hop_samples: int) -> Float32:
     >>> analysis_window(4, hop_samples=2).round(3).tolist()
     [0.0, 0.7070000171661377, 1.0, 0.7070000171661377]
     """
+    return _root_hann(window_samples, hop_samples).astype(np.float32)
+
+
+def dual_window(window_samples: int, *, hop_samples: int) -> Float32:
+    """(W,) float32 `analysis_window` over the sum of the squares of all that lie over the same sample.
+
+    >>> dual_window(5, hop_samples=2).astype(float).round(3).tolist()
+    [0.0, 0.47, 0.761, 0.761, 0.47]
+    """
+    window = _root_hann(window_samples, hop_samples)
+    hops = int(ceil_div(window_samples, hop_samples))
+    squares = np.pad(np.square(window), (0, hops * hop_samples - window_samples))
+    total = np.tile(squares.reshape(hops, hop_samples).sum(axis=0), hops)
+    return (window / total[:window_samples]).astype(np.float32)
+
+
+def _root_hann(window_samples: int, hop_samples: int) -> NDArray[np.float64]:
     if hop_samples == window_samples:
-        return np.ones(window_samples, dtype=np.float32)
-    phase = np.pi * np.arange(window_samples) / window_samples
-    return np.sin(phase).astype(np.float32)
+        return np.ones(window_samples)
+    return np.sin(np.pi * np.arange(window_samples) / window_samples)
 
 
 def band_centres(bands: int, *, bins: int, bin_hz: float) -> NDArray[np.float64]:
@@ -158,13 +178,12 @@ def istft(spectra: Complex64, fe: FrontEnd, *, samples: int) -> Float32:
     if frames < fe.frames(samples):
         raise ValueError(f"{frames} frames do not hold {samples} samples; they need {fe.frames(samples)}")
     hop, overlap = fe.hop_samples, fe.overlap
-    pieces = irfft(spectra, n=fe.window_samples, axis=-1, overwrite_x=False).reshape(
-        frames, batch, overlap, hop
-    )
-    pieces *= (fe.window * np.float32(2.0 / overlap if overlap > 1 else 1.0)).reshape(overlap, hop)
+    pieces = irfft(spectra, n=fe.window_samples, axis=-1, overwrite_x=False)
+    pieces *= fe.dual_window
     summed = np.zeros((frames + overlap - 1, batch, hop), dtype=np.float32)
     for shift in range(overlap):
-        summed[shift : shift + frames] += pieces[:, :, shift]
+        piece = pieces[:, :, shift * hop : (shift + 1) * hop]
+        summed[shift : shift + frames, :, : piece.shape[2]] += piece
     lead = fe.window_samples - hop
     return np.ascontiguousarray(summed.transpose(1, 0, 2).reshape(batch, -1)[:, lead : lead + samples])
 

@@ -82,7 +82,7 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
         )
     _refuse_covering_blocks(study.space, network, where=where)
     clock = network.frame_clock
-    overlap = clock.window_samples // clock.hop_samples
+    overlap = clock.window_frames
     if study.mixtures.segment_frames < 2 * overlap:
         raise BadInput(
             f"{where}: mixtures.segment_frames: got {study.mixtures.segment_frames}; a window of network "

@@ -63,8 +63,7 @@ def prepare_segments(
     if done.is_dir():
         return done
     clock, recipe = network.frame_clock, study.mixtures
-    overlap = clock.window_samples // clock.hop_samples
-    samples = (recipe.segment_frames - overlap + 1) * clock.hop_samples
+    samples = (recipe.segment_frames - clock.window_frames + 1) * clock.hop_samples
     building = run.cache / "segments.part"
     if not (building / MADE).is_file():
         _reserve(building, (recipe.pool_segments, samples))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from npuexplore.documents.model import Model, Name
+from npuexplore.units import ceil_div
 
 Features = Annotated[int, Field(ge=1, le=16_384)]
 Activation = Literal["none", "relu", "sigmoid", "tanh"]
@@ -23,13 +24,19 @@ class FrameClock(Model):
     """Longest allowed time for one frame; the frame period where it is not given."""
 
     @model_validator(mode="after")
-    def hop_divides_window(self) -> FrameClock:
-        """Overlap-add needs whole hops in a window."""
-        if self.window_samples % self.hop_samples:
+    def windows_overlap_evenly(self) -> FrameClock:
+        """Every sample lies in whole windows or well inside of some, so that overlap-add can restore it."""
+        if self.window_samples % self.hop_samples and 2 * self.hop_samples > self.window_samples:
             raise ValueError(
-                f"hop_samples {self.hop_samples} must divide window_samples {self.window_samples}"
+                f"hop_samples {self.hop_samples} must divide window_samples {self.window_samples} or be at "
+                f"most half of it ({self.window_samples // 2})"
             )
         return self
+
+    @property
+    def window_frames(self) -> int:
+        """Frames from the first to the last that hear a sample, at most: window / hop, rounded up."""
+        return ceil_div(self.window_samples, self.hop_samples)
 
     @property
     def frame_period_ms(self) -> float:

@@ -32,7 +32,7 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 @given(
     samples=st.integers(1, 400),
     batch=st.integers(1, 3),
-    shape=st.sampled_from([(64, 32), (64, 16), (60, 20), (32, 32), (45, 15)]),
+    shape=st.sampled_from([(64, 32), (64, 16), (60, 20), (32, 32), (45, 15), (50, 20), (64, 25), (51, 7)]),
 )
 def test_the_inverse_gives_back_every_sample(samples: int, batch: int, shape: tuple[int, int]) -> None:
     fe = make_front_end(window=shape[0], hop=shape[1], bands=12)
@@ -57,6 +57,20 @@ def test_no_frame_hears_a_sample_before_its_hop_has_arrived(changed: int) -> Non
     assert not np.array_equal(before, after)
     features = [log_features(np.abs(s) ** 2, fe)[:first_allowed] for s in (before, after)]
     assert np.array_equal(*features)
+
+
+@pytest.mark.parametrize(("window", "hop", "ms"), [(512, 256, (32, 16)), (400, 160, (25, 10))])
+def test_the_shipped_windows_restore_a_second_of_sound(window: int, hop: int, ms: tuple[int, int]) -> None:
+    assert (window / 16, hop / 16) == ms
+    fe = make_front_end(window=window, hop=hop, bands=128)
+    signal = noise((1, 16_000))
+    np.testing.assert_allclose(istft(stft(signal, fe), fe, samples=16_000), signal, atol=1e-6)
+    assert fe.frames(16_000) == -(-16_000 // hop) + -(-window // hop) - 1
+
+
+def test_windows_whose_squares_add_up_to_one_are_their_own_duals() -> None:
+    fe = make_front_end(window=512, hop=256)
+    assert np.array_equal(fe.window, fe.dual_window)
 
 
 def test_a_frame_is_the_windowed_transform_of_the_samples_that_end_with_its_hop() -> None:

@@ -131,7 +131,7 @@ def test_a_billion_laughs_is_refused_at_the_first_anchor() -> None:
             "case.yaml:12: layers.0: kind: got 'lstmm'; allowed: 'lstm', 'gru', 'dense'",
         ),
         ("kind: lstm, ", "", "kind is missing"),
-        ("hop_samples: 256", "hop_samples: 200", "case.yaml:5: frame_clock: hop_samples 200 must divide"),
+        ("hop_samples: 256", "hop_samples: 300", "case.yaml:5: frame_clock: hop_samples 300 must divide"),
         ("name: lstm_1", "name: ../lstm", "allowed: text that matches"),
         ("layers:", "layers: 3\nlayer:", "layers: got 3; allowed: a list"),
     ],
