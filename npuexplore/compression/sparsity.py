@@ -76,7 +76,12 @@ def _edge_lengths(total: int, part: int) -> NDArray[np.int64]:
 
 def block_sums(values: FloatArray, block: tuple[int, int], gates: int) -> FloatArray:
     """(gates, ceil(R / gates / r), ceil(C / c)) sums over the blocks of a matrix (R, C)."""
-    cubes = values.reshape(gates, values.shape[0] // gates, values.shape[1])
+    gate_rows, columns = values.shape[0] // gates, values.shape[1]
+    if gate_rows % block[0] == 0 and columns % block[1] == 0:
+        within = values.reshape(-1, block[1]).sum(axis=1) if block[1] > 1 else values
+        apart = within.reshape(gates, gate_rows // block[0], block[0], columns // block[1])
+        return apart.sum(axis=2) if block[0] > 1 else apart[:, :, 0]
+    cubes = values.reshape(gates, gate_rows, columns)
     rows = np.add.reduceat(cubes, np.arange(0, cubes.shape[1], block[0]), axis=1)
     sums: FloatArray = np.add.reduceat(rows, np.arange(0, cubes.shape[2], block[1]), axis=2)
     return sums
@@ -241,13 +246,21 @@ def _masks_of_layer(
     choices = {name: choice.of_matrix(name) for name in columns}
     for zeros in dict.fromkeys(own.zeros for own in choices.values()):
         together = [name for name, own in choices.items() if own.zeros == zeros]
-        left = {name: np.ascontiguousarray(entry[name][:, columns[name]]) for name in together}
+        left = {name: _of_columns(entry[name], columns[name]) for name in together}
         chosen = _masks_together(left, choices[together[0]], gates, ramp_frac, partial(choose, layer.name))
         for name, kept in chosen.items():
-            masks[name][:, columns[name]] &= kept
+            if columns[name].all():
+                masks[name] &= kept
+            else:
+                masks[name][:, columns[name]] &= kept
     if not kept_outputs.all():
         masks |= {name: kept_rows.copy() for name in entry if name.startswith("bias")}
     return masks
+
+
+def _of_columns(matrix: FloatArray, kept: BoolArray) -> FloatArray:
+    """The columns that are kept; the matrix itself where all are."""
+    return matrix if kept.all() else np.ascontiguousarray(matrix[:, kept])
 
 
 def _masks_together(

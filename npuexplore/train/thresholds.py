@@ -40,6 +40,8 @@ TOLERANCE_FRAC = 0.01
 INTEGRAL_GAIN, INTEGRAL_LIMIT = 0.05, 20.0
 MEAN_MEMORY, SQUARE_MEMORY, PRICE_MEMORY = 0.5, 0.9, 0.9
 SMALLEST = 1e-30
+FAR = 30.0
+"""Scales of the sigmoid beyond which its slope is taken to stay as it is: subnormal numbers are slow."""
 HALVINGS = 40
 
 
@@ -238,7 +240,8 @@ def threshold_slopes(each: GroupSet, threshold: float, deviation: float) -> tupl
     heights = each.sizes - np.float32(threshold)
     kept = heights > 0.0
     heights *= np.float32(1.0 / (WIDTH * deviation))
-    fallen = np.exp(-np.abs(heights, out=heights))
+    np.abs(heights, out=heights)
+    fallen = np.exp(-np.minimum(heights, FAR, out=heights))
     bell = fallen / np.square(1.0 + fallen)
     scale = 1.0 / WIDTH
     pull = -scale * float(np.vdot(bell, each.pull))
