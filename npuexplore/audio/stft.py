@@ -4,8 +4,9 @@ Conventions
 -----------
 Frame t covers the `window_samples` samples that end before sample (t + 1) * hop_samples, so it can be
 computed as soon as its last hop has arrived; the sound before the first sample is silence. A signal of N
-samples gives ceil(N / hop) + ceil(window / hop) - 1 frames: every sample lies in all the frames that can hear
-it, and `istft(stft(x))` is x, also where the hop does not divide the window (25 ms every 10 ms). Arrays run time first, (T, B, ...), as the recurrent layers read them.
+samples gives ceil(N / hop) + ceil(window / hop) - 1 frames, all that hear any of it, and `istft(stft(x))` is
+x, also where the hop does not divide the window (25 ms every 10 ms). Arrays run time first, (T, B, ...), as
+the recurrent layers read them.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def dual_window(window_samples: int, *, hop_samples: int) -> Float32:
     hops = int(ceil_div(window_samples, hop_samples))
     squares = np.pad(np.square(window), (0, hops * hop_samples - window_samples))
     total = np.tile(squares.reshape(hops, hop_samples).sum(axis=0), hops)
-    return (window / total[:window_samples]).astype(np.float32)
+    return np.asarray(window / total[:window_samples], np.float32)
 
 
 def _root_hann(window_samples: int, hop_samples: int) -> NDArray[np.float64]:

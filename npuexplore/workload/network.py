@@ -36,7 +36,7 @@ class FrameClock(Model):
     @property
     def window_frames(self) -> int:
         """Frames from the first to the last that hear a sample, at most: window / hop, rounded up."""
-        return ceil_div(self.window_samples, self.hop_samples)
+        return int(ceil_div(self.window_samples, self.hop_samples))
 
     @property
     def frame_period_ms(self) -> float:
