@@ -117,6 +117,7 @@ def _groups(
     elems: Any = 1
     if own.structure == "block":
         elems = group_elems(left.shape, block, gates)
+        elems = int(elems.flat[0]) if elems.min() == elems.max() else np.ascontiguousarray(elems)
         pull = pull if gradients is None else block_sums(pull, block, gates)
     return GroupSet(group_scores(left, own.structure, block=block, gates=gates), elems, pull)
 
