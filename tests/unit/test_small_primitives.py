@@ -12,6 +12,7 @@ from npuexplore.train.primitives.head import error_ratio_db, head_loss
 from npuexplore.train.primitives.lstm import lstm_seq
 from npuexplore.train.primitives.prune import mask_fq, mask_only
 from npuexplore.train.primitives.quant import fq_act, fq_weight
+from npuexplore.train.primitives.skip import Skip, Updates
 from npuexplore.train.tape import value_and_gradients
 
 NAIVE = {
@@ -102,10 +103,11 @@ defvjp(probe, probe_vjp)
 def test_cotangents_stay_float32_from_the_loss_to_the_first_weight():
     _, _, powers = spectra(bins=4, dtype=np.float32)
     single = {
-        name: array.astype(np.float32)
+        name: np.asarray(array, np.float32)
         for name, array in {
             "l_ih": draw(20, 3), "l_hh": draw(20, 5), "l_b": draw(20),
             "g_ih": draw(12, 5), "g_hh": draw(12, 4), "g_b": draw(12), "g_bb": draw(12, seed=1),
+            "s_w": draw(5), "s_b": draw(1)[0], "h_0": draw(3, 5), "c_0": draw(3, 5),
             "w": draw(4, 4), "b": draw(4),
         }.items()
     }  # fmt: skip
@@ -115,8 +117,11 @@ def test_cotangents_stay_float32_from_the_loss_to_the_first_weight():
     def chain(a):
         w_ih = probe(mask_fq(a["l_ih"], mask=keep, bits=8, gates=4, frozen=True))
         bias = probe(mask_only(a["l_b"], mask=np.ones(20, bool), frozen=True))
-        h = probe(lstm_seq(x, w_ih, probe(fq_weight(a["l_hh"], bits=4, gates=4)), bias, grid=grid))
-        h = probe(gru_seq(h, a["g_ih"], a["g_hh"], a["g_b"], a["g_bb"], grid=grid))
+        updates, start = Updates(), (probe(a["h_0"]), probe(a["c_0"]))
+        skip = Skip(updates, probe(a["s_w"]), probe(a["s_b"]))
+        w_hh = probe(fq_weight(a["l_hh"], bits=4, gates=4))
+        h = probe(lstm_seq(x, w_ih, w_hh, bias, start=start, grid=grid, skip=skip))
+        h = probe(gru_seq(h, a["g_ih"], a["g_hh"], a["g_b"], a["g_bb"], grid=grid, skip=Skip(updates)))
         for activation in ("relu", "none", "tanh", "sigmoid"):
             h = probe(dense(h, a["w"], a["b"], activation=activation))
             h = probe(fq_act(h, grid=output_grid(activation, 8, 2.0)))
