@@ -26,7 +26,7 @@ from npuexplore.errors import BadInput
 from npuexplore.pipeline.checkpoints import TrainedNetwork
 from npuexplore.search.space import Space, plans_from
 from npuexplore.train.apply import mask_of, one_shot
-from npuexplore.train.primitives.head import error_ratio_db
+from npuexplore.train.losses import LOSSES, LossName
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
@@ -116,12 +116,23 @@ def calibration_batch(pairs: Sequence[Pair], front_end: FrontEnd) -> SpectralBat
     return spectral_batch(noisy, clean, front_end)
 
 
-def spectral_quality_db(trained: TrainedNetwork, batch: SpectralBatch, front_end: FrontEnd) -> float:
-    """Mean ratio of speech to error over the mixtures, in dB: the training loss with its sign turned."""
+def spectral_quality_db(
+    trained: TrainedNetwork,
+    batch: SpectralBatch,
+    front_end: FrontEnd,
+    *,
+    loss: LossName = "log_error_ratio",
+) -> float:
+    """Mean quality over the mixtures, in dB: a training loss with its sign turned."""
     features = batch.features / trained.feature_scale
-    mask = mask_of(trained.params, features, trained.network, trained.plan) @ front_end.synthesis
-    ratios, _ = error_ratio_db(mask, batch.noisy_power, batch.cross, batch.clean_power)
-    return -float(ratios.mean())
+    value = LOSSES[loss](
+        mask_of(trained.params, features, trained.network, trained.plan),
+        synthesis=front_end.synthesis,
+        noisy_power=batch.noisy_power,
+        cross=batch.cross,
+        clean_power=batch.clean_power,
+    )
+    return -float(value)
 
 
 def measure_sensitivity(
@@ -130,13 +141,14 @@ def measure_sensitivity(
     batch: SpectralBatch,
     front_end: FrontEnd,
     *,
+    loss: LossName = "log_error_ratio",
     on_progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """One row per layer and case: the loss of compressing that layer alone, without retraining.
 
     Losses below 0 (compression that happens to help) count as 0.
     """
-    reference_db = spectral_quality_db(baseline, batch, front_end)
+    reference_db = spectral_quality_db(baseline, batch, front_end, loss=loss)
     cases = list(_cases(space))
     rows = []
     for done, (layer, choice) in enumerate(cases, start=1):
@@ -148,7 +160,7 @@ def measure_sensitivity(
             plan=plan,
             training={},
         )
-        loss_db = reference_db - spectral_quality_db(compressed, batch, front_end)
+        loss_db = reference_db - spectral_quality_db(compressed, batch, front_end, loss=loss)
         rows.append(
             {
                 "layer": layer,

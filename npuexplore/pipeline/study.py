@@ -248,6 +248,7 @@ def _sensitivity(job: _Job, sound: _Sound, baseline: Path) -> list[dict[str, Any
             job.space,
             batch,
             geometry,
+            loss=problem.study.baseline.loss,
             on_progress=lambda done, total: job.tell("sensitivity", done, total, ""),
         )
     write_stage(job.run, "sensitivity", {"rows": rows})

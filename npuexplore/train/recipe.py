@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from npuexplore.documents.model import Model
+from npuexplore.train.losses import LossName
 
 Method = Literal["learned", "gradual", "frozen", "offline"]
 """How masks come about; words of the YAML."""
@@ -18,6 +19,10 @@ class FitRecipe(Model):
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)]
     batch: Annotated[int, Field(ge=1, le=4_096)] = 16
+    loss: LossName = "log_error_ratio"
+    """What is made small: `log_error_ratio` is the energy of the error of the spectra against that of the
+    speech; `compressed_spectral` the same of spectra compressed to the power 0.3, 70 % of it heedless of
+    phase; `si_sdr` is SI-SDR with its sign turned, which leaves the level of the output free. All in dB."""
     peak_rate: PositiveFloat = 2e-3
     final_rate: PositiveFloat = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 200

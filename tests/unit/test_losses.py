@@ -2,13 +2,18 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 import tiny_study
+from pydantic import ValidationError
 
 from npuexplore.audio.metrics import si_sdr_db
 from npuexplore.audio.mixtures import spectral_batch
 from npuexplore.audio.stft import front_end, istft, stft
+from npuexplore.train.apply import mask_of
+from npuexplore.train.fit import fit
 from npuexplore.train.losses import LOSSES
+from npuexplore.train.model import init_params
 from npuexplore.train.primitives import recurrent
 from npuexplore.train.primitives.workspace import Workspace
+from npuexplore.train.recipe import FitRecipe
 from npuexplore.train.tape import value_and_gradients
 from npuexplore.workload.network import Network
 
@@ -174,3 +179,31 @@ def test_the_loss_promises_no_more_si_sdr_than_the_sound_has():
 
 def powers_of(batch):
     return {name: getattr(batch, name) for name in ("noisy_power", "cross", "clean_power")}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_learns_by_the_loss_that_its_recipe_names(name):
+    clean, noisy = sounds()
+    batch = spectral_batch(stft(noisy, GEOMETRY), stft(clean, GEOMETRY), GEOMETRY)
+    network = Network.model_validate(tiny_study.NETWORK)
+    steps = 30
+    result = fit(
+        network,
+        init_params(network, rng=np.random.default_rng(1)),
+        lambda _: batch,
+        FitRecipe(steps=steps, loss=name, peak_rate=0.01, batch=2),
+        synthesis=GEOMETRY.synthesis,
+        feature_scale=np.ones(GEOMETRY.bands, np.float32),
+    )
+    assert result.losses[-1] < result.losses[0] - 0.5
+    assert result.losses[0] == pytest.approx(float(loss_at_start(network, batch, name)), abs=1e-4)
+
+
+def loss_at_start(network, batch, name):
+    mask = mask_of(init_params(network, rng=np.random.default_rng(1)), batch.features, network)
+    return LOSSES[name](mask, synthesis=GEOMETRY.synthesis, **powers_of(batch))
+
+
+def test_a_loss_that_is_not_known_is_refused_with_those_that_are():
+    with pytest.raises(ValidationError, match="log_error_ratio"):
+        FitRecipe(steps=1, loss="mse")
