@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,9 @@ from npuexplore.errors import NpuexploreError
 from npuexplore.train.params import copy_params
 
 SILENCE_DB = 0.0
-"""Loss of a network that lets nothing through: one that is no better has diverged."""
+"""Loss of a network that lets nothing through."""
+GOOD_DB = -1.0
+"""A network that was at least so good, and then is no better than silence, has diverged."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,18 @@ class Diverged(NpuexploreError):
     def __init__(self, sentence: str, best: Best | None) -> None:
         super().__init__(sentence)
         self.best = best
+
+
+def has_diverged(loss_db: float, best: Best | None) -> bool:
+    """Whether a validation says that it is of no use to go on.
+
+    >>> good = Best({}, 100, -5.0)
+    >>> has_diverged(-4.0, good), has_diverged(0.5, good), has_diverged(0.5, None)
+    (False, True, False)
+    """
+    if not math.isfinite(loss_db):
+        return True
+    return best is not None and best.loss_db <= GOOD_DB and loss_db >= SILENCE_DB
 
 
 def validations_since_best(validation: Sequence[tuple[int, float]]) -> int:

@@ -15,7 +15,7 @@ from npuexplore.compression.plan import CompressionPlan, check_plan
 from npuexplore.compression.reach import refuse_unreachable
 from npuexplore.compression.sparsity import Masks, Params
 from npuexplore.errors import BadInput
-from npuexplore.train.best import SILENCE_DB, Best, Diverged, validations_since_best
+from npuexplore.train.best import Best, Diverged, has_diverged, validations_since_best
 from npuexplore.train.distillation import Teacher
 from npuexplore.train.methods import treatment_at
 from npuexplore.train.model import Treatment, treat_weights
@@ -143,10 +143,11 @@ def _validate(run: Run, task: Task, validate: Callable[[Params], float]) -> None
         return
     params = _finished(run, task)
     loss_db = float(np.float32(validate(params)))
-    if not loss_db < SILENCE_DB and run.best is not None:
+    if has_diverged(loss_db, run.best):
+        before = "" if run.best is None else f", after {run.best.loss_db:.2f} dB at step {run.best.step}"
         raise Diverged(
-            f"training: step {run.step}: a validation loss of {loss_db:.2f} dB is no better than silence, "
-            f"after {run.best.loss_db:.2f} dB at step {run.best.step}; lower peak_rate",
+            f"training: step {run.step}: a validation loss of {loss_db:.2f} dB is no better than silence"
+            f"{before}; lower peak_rate",
             run.best,
         )
     if run.best is None or loss_db < run.best.loss_db:
