@@ -167,7 +167,7 @@ def _validator(
 
     def validate(params: Params) -> float:
         trained = TrainedNetwork(job.network, params, feature_scale, job.plan, {})
-        return -spectral_quality_db(trained, batch, geometry)
+        return -spectral_quality_db(trained, batch, geometry, loss=job.recipe.loss)
 
     return validate
 
@@ -196,6 +196,11 @@ def _starting_point(job: TrainingJob, batch_at: Callable[[int], Any]) -> tuple[P
     if job.start is None:
         return init_params(job.network, rng=np.random.default_rng([job.seed, 5])), feature_deviation(batch_at)
     start = read_network(job.start)
+    if (start.network.layers, start.network.bands) != (job.network.layers, job.network.bands):
+        raise BadInput(
+            f"{job.start}: holds network {start.network.name}, whose layers are not those of "
+            f"{job.network.name}; name a checkpoint of that network, or train one"
+        )
     return start.params, start.feature_scale
 
 
