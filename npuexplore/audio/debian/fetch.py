@@ -102,7 +102,8 @@ def _begin(place: Workplace, packages: Sequence[Package]) -> None:
             f"{place.folder}: holds an unfinished fetch of {', '.join(there.get('packages', []))}; "
             "go on with those languages, or remove that folder"
         )
-    write_json(place.request, wanted)
+    if there is None:
+        write_json(place.request, wanted)
 
 
 def _make(
