@@ -42,7 +42,7 @@ def teachers_target(
     all of them equally loud.
     """
     bands: FloatArray = forward(teacher.params, features, network)
-    if teacher.spec.on == "masks":
+    if teacher.spec.target == "masks":
         alike = np.eye(bands.shape[2], dtype=bands.dtype)
         return {
             "synthesis": alike,

@@ -42,7 +42,7 @@ class FitRecipe(Model):
 class Distillation(Model):
     """Learning from the float baseline beside learning from clean speech."""
 
-    on: Literal["spectra", "masks"] = "spectra"
+    target: Literal["spectra", "masks"] = "spectra"
     """What is to be like the baseline's: the enhanced spectra, or the mask bands."""
     share_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Share of the loss that asks for it."""

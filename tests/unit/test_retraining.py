@@ -191,16 +191,16 @@ def test_a_run_that_becomes_no_better_than_silence_stops_and_says_so():
         retrain(recipe_of(), validate=lambda _: next(losses))
 
 
-@pytest.mark.parametrize("on", ["spectra", "masks"])
-def test_a_network_that_does_what_its_teacher_does_is_at_the_floor(on):
+@pytest.mark.parametrize("target", ["spectra", "masks"])
+def test_a_network_that_does_what_its_teacher_does_is_at_the_floor(target):
     params, batch = start(), batch_at(3)
     features = batch.features / SCALE
-    teacher = Teacher(params, Distillation(on=on, share_frac=1.0))
-    target = teachers_target(teacher, features, NETWORK, synthesis=SYNTHESIS, noisy_power=batch.noisy_power)
+    teacher = Teacher(params, Distillation(target=target, share_frac=1.0))
+    aim = teachers_target(teacher, features, NETWORK, synthesis=SYNTHESIS, noisy_power=batch.noisy_power)
     same_mask = mask_of(params, features, NETWORK)
     other = np.ones((*features.shape[:2], BANDS), np.float32)
-    assert float(taught_loss(np.float32(9.0), same_mask, teacher, target)) == pytest.approx(-30.0, abs=1e-3)
-    assert float(taught_loss(np.float32(9.0), other, teacher, target)) > -10.0
+    assert float(taught_loss(np.float32(9.0), same_mask, teacher, aim)) == pytest.approx(-30.0, abs=1e-3)
+    assert float(taught_loss(np.float32(9.0), other, teacher, aim)) > -10.0
 
 
 def test_a_teacher_brings_the_network_nearer_to_what_it_does():
@@ -210,7 +210,7 @@ def test_a_teacher_brings_the_network_nearer_to_what_it_does():
         after = mask_of(retrain(recipe_of(60, **changes)).params, batch.features / SCALE, NETWORK, PLAN)
         return float(np.square(after - before).mean())
 
-    assert distance(distillation={"on": "masks", "share_frac": 0.9}) < 0.8 * distance()
+    assert distance(distillation={"target": "masks", "share_frac": 0.9}) < 0.8 * distance()
 
 
 def plan_of(**layers):

@@ -90,6 +90,17 @@ def test_thresholds_learn_unless_the_study_says_otherwise(tmp_path):
     assert (recipe.method, recipe.budget, recipe.distillation) == ("learned", "layer", None)
 
 
+def test_a_study_may_ask_for_a_teacher_and_a_budget_of_the_whole_network(given, tmp_path):
+    retrain = {"budget": "network", "distillation": {"target": "masks", "share_frac": 0.3}}
+    recipe = load_problem(tiny_study.write_study(tmp_path, retrain=retrain)).study.retrain
+    assert recipe.distillation.target == "masks"
+    trained = train(replace(retraining(given, tmp_path), recipe=recipe))
+    zeros = sum(int((trained.params["lstm_1"][name] == 0).sum()) for name in ("w_ih", "w_hh"))
+    total = sum(trained.params["lstm_1"][name].size for name in ("w_ih", "w_hh"))
+    assert trained.plan.of("lstm_1").sparsity_frac == pytest.approx(0.5, abs=0.005)
+    assert zeros >= round(0.5 * total) - 1
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
