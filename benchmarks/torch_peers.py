@@ -11,6 +11,8 @@ from torch import nn
 
 UNITS, BANDS, BINS = 256, 128, 257
 
+Rounding = Callable[[torch.Tensor, float, int, int], torch.Tensor]
+
 
 def prune_and_round(weights: torch.Tensor, mask: torch.Tensor, gates: int) -> torch.Tensor:
     """int8 weights, one scale per gate, straight-through."""
@@ -28,9 +30,20 @@ def tenth_of(weights: torch.Tensor) -> torch.Tensor:
     return (magnitude > torch.quantile(magnitude.flatten()[:100_000], 0.9)).float()
 
 
+def round_fused(x: torch.Tensor, step: float, low: int, high: int) -> torch.Tensor:
+    """Rounding with the operation that PyTorch has for it; its gradient stops where it clips."""
+    return torch.fake_quantize_per_tensor_affine(x, step, 0, low, high)
+
+
+def round_by_hand(x: torch.Tensor, step: float, low: int, high: int) -> torch.Tensor:
+    """Rounding as tutorials write it, straight-through everywhere, as ours is."""
+    return x + (torch.clamp(torch.round(x / step), low, high) * step - x).detach()
+
+
 class QatLstm(nn.Module):
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, rounded: Rounding) -> None:
         super().__init__()
+        self.rounded = rounded
         start = nn.LSTM(inputs, UNITS)
         self.w_ih, self.w_hh = nn.Parameter(start.weight_ih_l0.data), nn.Parameter(start.weight_hh_l0.data)
         self.bias = nn.Parameter(start.bias_ih_l0.data)
@@ -48,9 +61,9 @@ class QatLstm(nn.Module):
         for frame in projected:
             i, f, g, o = (frame + h @ w_hh).chunk(4, dim=1)
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-            c = torch.fake_quantize_per_tensor_affine(c, 2.0**-11, 0, -32768, 32767)
+            c = self.rounded(c, 2.0**-11, -32768, 32767)
             h = torch.sigmoid(o) * torch.tanh(c)
-            h = torch.fake_quantize_per_tensor_affine(h, 2.0**-7, 0, -128, 127)
+            h = self.rounded(h, 2.0**-7, -128, 127)
             outputs.append(h)
         return torch.stack(outputs)
 
@@ -75,9 +88,9 @@ class Plain(nn.Module):
 
 
 class Qat(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, rounded: Rounding) -> None:
         super().__init__()
-        self.lstm_1, self.lstm_2 = QatLstm(BANDS), QatLstm(UNITS)
+        self.lstm_1, self.lstm_2 = QatLstm(BANDS, rounded), QatLstm(UNITS, rounded)
         self.fc_1, self.fc_2 = QatDense(UNITS, BANDS), QatDense(BANDS, BANDS)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -87,10 +100,11 @@ class Qat(nn.Module):
         return torch.fake_quantize_per_tensor_affine(torch.sigmoid(self.fc_2(y)), 1 / 256, -128, -128, 127)
 
 
-def torch_step(problem: dict[str, np.ndarray], *, qat: bool) -> Callable[[], object]:
+def torch_step(problem: dict[str, np.ndarray], *, rounded: Rounding | None = None) -> Callable[[], object]:
+    """A step with nn.LSTM, or with a cell loop that rounds its states."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.manual_seed(0)
-    network = Qat() if qat else Plain()
+    network = Plain() if rounded is None else Qat(rounded)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.9, 0.99), fused=True)
     spectra = {name: torch.from_numpy(array) for name, array in problem.items()}
     synthesis = torch.rand(BANDS, BINS)

@@ -31,7 +31,8 @@ MISSING_PEER = (
 )
 PLAIN, QAT, LEARNED, SKIPPING = "plain", "QAT", "QAT, learned thresholds", "QAT, skipping"
 PRODUCTS, NN_LSTM, CELL_LOOP = "matrix products", "torch nn.LSTM", "torch QAT cell loop"
-PEERS = (NN_LSTM, CELL_LOOP)
+BY_HAND = "torch QAT cell loop, rounding by hand"
+PEERS = (NN_LSTM, CELL_LOOP, BY_HAND)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Taken:
 TWO_BLAS = Entry(QAT, threads=2, blas_splits=True)
 PAIR = Entry(QAT, processes=2)
 ENTRIES = (
-    *(Entry(name) for name in (QAT, CELL_LOOP, PLAIN, NN_LSTM, PRODUCTS, LEARNED, SKIPPING)),
+    *(Entry(name) for name in (QAT, CELL_LOOP, BY_HAND, PLAIN, NN_LSTM, PRODUCTS, LEARNED, SKIPPING)),
     *(Entry(name, threads=2) for name in (QAT, CELL_LOOP)),
     *(Entry(name, batch=128) for name in (PLAIN, NN_LSTM)),
     TWO_BLAS,
@@ -192,9 +193,10 @@ def _dense_products(rows: int, inputs: int, outputs: int, *, backward: int) -> C
 def contestant(options: argparse.Namespace) -> Callable[[], object]:
     name, frames, batch = options.only, options.frames, options.batch
     if name in PEERS:
-        from torch_peers import torch_step
+        from torch_peers import round_by_hand, round_fused, torch_step
 
-        return torch_step(problem(frames, batch), qat=name == CELL_LOOP)
+        rounded = {CELL_LOOP: round_fused, BY_HAND: round_by_hand}.get(name)
+        return torch_step(problem(frames, batch), rounded=rounded)
     if name == PRODUCTS:
         return matrix_products(frames, batch)
     return our_step(frames, batch, kind=name, threads=options.threads, blas_splits=options.blas_splits)
@@ -271,6 +273,7 @@ def ratios(found: dict[Entry, list[Taken]]) -> dict[str, float]:
     return {
         "qat_vs_torch_cell_loop": ms(CELL_LOOP) / ms(QAT),
         "qat_vs_torch_cell_loop_2_threads": ms(CELL_LOOP, threads=2) / ms(QAT, threads=2),
+        "qat_vs_torch_cell_loop_by_hand": ms(BY_HAND) / ms(QAT),
         "vs_torch_nn_lstm": ms(NN_LSTM) / ms(PLAIN),
         "vs_torch_nn_lstm_batch_128": ms(NN_LSTM, batch=128) / ms(PLAIN, batch=128),
         "gemm_limit_frac": ms(PRODUCTS) / ms(PLAIN),
