@@ -13,6 +13,7 @@ from npuexplore.cost.estimate import estimate
 from npuexplore.errors import BadInput
 from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.load import list_profiles, load_profile
+from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.calibrate import EXAMPLE, Said, calibrate
 from npuexplore.pipeline.calibrate.coefficients import (
     ELEMENTWISE,
@@ -26,6 +27,8 @@ from npuexplore.workload.load import load_network
 
 M7 = load_profile("stm32f746")
 TRUTH = {MEMORY_WAIT: 1.3, PER_LAYER: 900.0, ELEMENTWISE: 1.25, SPARSE: 1.4}
+STREAMED = ("imxrt1062", "rp2350")
+"""Parts whose weights come over a serial bus unless a row names another memory mode."""
 CORTEX_M = [name for name in list_profiles() if isinstance(load_profile(name).engine, CortexM)]
 
 
@@ -49,7 +52,7 @@ def test_true_coefficients_come_back_from_noisy_cycles(tmp_path: Path) -> None:
     assert result.calibration.mean_error_left_out_pct < 3
 
 
-@pytest.mark.parametrize("name", CORTEX_M)
+@pytest.mark.parametrize("name", [name for name in CORTEX_M if name not in STREAMED])
 def test_our_own_estimates_give_a_profile_its_own_coefficients(tmp_path: Path, name: str) -> None:
     profile = load_profile(name)
     path = tmp_path / "board.csv"
@@ -158,15 +161,41 @@ def test_sparse_kernels_that_lose_are_fitted_as_they_were_measured(tmp_path: Pat
     assert result.calibration.mean_error_after_pct < 0.5
 
 
-def test_rows_that_wait_for_a_memory_are_named(tmp_path: Path) -> None:
-    memories = {name: each.model_copy(update={"bytes_per_cycle": 0.2}) for name, each in M7.memories.items()}
-    slow = M7.model_copy(update={"memories": memories})
-    path = tmp_path / "board.csv"
-    cycles = cycles_of(M7, FC, path, {MEMORY_WAIT: 1.1})
+def with_memories(bytes_per_cycle: float) -> HardwareProfile:
+    rate = {"bytes_per_cycle": bytes_per_cycle}
+    memories = {name: each.model_copy(update=rate) for name, each in M7.memories.items()}
+    return M7.model_copy(update={"memories": memories})
 
-    result = calibrate(write(FC, cycles, path), slow, said=Said(), today="2026-01-31")
+
+def test_rows_that_wait_for_a_memory_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    cycles = cycles_of(M7, [*FC, *LSTM], path, {MEMORY_WAIT: 1.1})
+
+    result = calibrate(write([*FC, *LSTM], cycles, path), with_memories(0.4), said=Said(), today="2026-01-31")
 
     assert any("waits for the memory that holds the weights" in remark for remark in result.remarks)
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_rows_that_all_wait_for_a_memory_tell_nothing(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "board.csv"
+    write(ALL_CASES, cycles_of(load_profile(name), ALL_CASES, path, {}), path)
+
+    with pytest.raises(BadInput, match=r"board\.csv: every measurement is estimated to wait for the memory"):
+        calibrated(path, name)
+    with pytest.raises(BadInput, match=r"board\.csv: .*no measurement spends enough on memory wait to tell"):
+        calibrated(path, name, coefficients=(MEMORY_WAIT,))
+
+
+def test_coefficients_come_back_where_some_layers_wait_for_a_stream(tmp_path: Path) -> None:
+    """On this part the estimate of large layers is their stream, until the memory wait makes it longer."""
+    part = load_profile("apollo510")
+    truth = {MEMORY_WAIT: 1.85, PER_LAYER: 790.0, ELEMENTWISE: 1.48, SPARSE: 0.86}
+    path = tmp_path / "board.csv"
+    cases = [*FC, *LSTM, *BLOCKS]
+    result = calibrated(write(cases, cycles_of(part, cases, path, truth), path), "apollo510")
+
+    assert {each: result.values[each] for each in truth} == pytest.approx(truth, rel=2e-3)
 
 
 def test_the_interval_holds_rows_that_were_not_measured(tmp_path: Path) -> None:

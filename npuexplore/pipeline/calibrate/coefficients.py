@@ -22,8 +22,6 @@ class Coefficient:
     words: str
     least: float
     most: float
-    probe: float
-    """Ratios: the factor at which its effect is measured. Cycles: how many are added."""
     most_error_frac: float
     """Greatest standard error of one that is identified: of a ratio relative, of cycles of a layer of
     64x64."""
@@ -52,7 +50,6 @@ MEMORY_WAIT = Coefficient(
     words="memory wait",
     least=1.0,
     most=20.0,
-    probe=1.5,
     most_error_frac=0.1,
     wanted="a fully connected layer of 128x128",
 )
@@ -61,7 +58,6 @@ PRODUCT = Coefficient(
     words="dense products",
     least=0.01,
     most=100.0,
-    probe=1.5,
     most_error_frac=0.1,
     wanted="a fully connected layer of 256x256, which is little else than products",
 )
@@ -70,7 +66,6 @@ PER_LAYER = Coefficient(
     words="calling a layer",
     least=0,
     most=1_000_000,
-    probe=1_000.0,
     most_error_frac=0.05,
     wanted="a fully connected layer under 64x64, such as 32x32, beside a large one",
 )
@@ -79,7 +74,6 @@ ELEMENTWISE = Coefficient(
     words="activations and element-wise work",
     least=0.01,
     most=100.0,
-    probe=1.5,
     most_error_frac=0.1,
     wanted="an LSTM with few inputs, such as 16 inputs and 32 units",
 )
@@ -88,7 +82,6 @@ SPARSE = Coefficient(
     words="sparse products",
     least=0.01,
     most=100.0,
-    probe=0.5,
     most_error_frac=0.1,
     wanted="a sparse layer, such as 128x128 in blocks of 4x16 with 80 % zeros",
 )

@@ -56,15 +56,17 @@ class Identified:
 def identify(bench: Bench, start: Values, *, named: Sequence[Coefficient] | None, path: str) -> Identified:
     """The fit of the named coefficients, or of as many of the usual ones as the measurements tell apart.
 
-    Raises BadInput where a named one cannot be identified.
+    Raises BadInput where a named one cannot be identified, and where none can.
     """
     if named:
         return Identified(_named(bench, named, start, path), (), ())
     fit, refusals = _narrowed(bench, BY_DEFAULT, start)
     ratio = _wanted_wait(fit)
     if ratio is None:
+        _refuse_streams(bench, fit, path)
         return Identified(fit, refusals, ())
     fit, refusals = _narrowed(bench, (PRODUCT, *BY_DEFAULT[1:]), {**start, MEMORY_WAIT: 1.0})
+    _refuse_streams(bench, fit, path)
     said = f"{_faster(bench, ratio)}, so {PRODUCT.key} is fitted, and {MEMORY_WAIT.key} is set to 1"
     return Identified(fit, refusals, (said,), (MEMORY_WAIT,))
 
@@ -77,7 +79,7 @@ def _named(bench: Bench, named: Sequence[Coefficient], start: Values, path: str)
         raise BadInput(
             f"{path}: {_faster(bench, ratio)}; name product in --coefficients in place of memory_wait_ratio"
         )
-    unfelt = _unfelt(bench, named, start)
+    unfelt = _unfelt(bench, named, fit.values)
     if unfelt:
         raise BadInput(f"{path}: {unfelt[0]}")
     ratios = well_known(named, fit.slopes, scale=fit.scale, bench=bench)
@@ -86,6 +88,16 @@ def _named(bench: Bench, named: Sequence[Coefficient], start: Values, path: str)
         worst = int(np.argmax(ratios))
         raise BadInput(f"{path}: {_refusal(bench, named, worst, fit, allowed=allowed)}")
     return fit
+
+
+def _refuse_streams(bench: Bench, fit: Fit, path: str) -> None:
+    """Raises BadInput where hardly any cycles hang on the coefficient that is never given up."""
+    if _unfelt(bench, fit.fitted[:1], fit.values):
+        raise BadInput(
+            f"{path}: every measurement is estimated to wait for the memory that holds its weights, which no "
+            "coefficient changes; correct memory_mode or the bytes_per_cycle of that memory, or measure with "
+            "weights in a faster one"
+        )
 
 
 def _faster(bench: Bench, ratio: float) -> str:

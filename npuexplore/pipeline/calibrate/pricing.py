@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,6 @@ from npuexplore.workload.counts import NetworkTables, network_tables
 Floats = NDArray[np.float64]
 SMALL_SIDE = 64
 """Layers under this many inputs and outputs show what a call takes."""
-
-
 OUT_OF_THE_QUESTION = 1e6
 """A ratio of dense products at which no layer would take them."""
 
@@ -54,23 +53,21 @@ class Priced:
 
     def cycles(self, engine: CortexM) -> float:
         """Cycles on an engine."""
-        return float(self.steps * self._costs(self._with_the_kernel(engine)).cycles.sum())
+        return float(self.steps * self.costs(engine).cycles.sum())
+
+    def costs(self, engine: CortexM) -> EngineCosts:
+        """Costs of one step, dense kernels out of the question where a sparse one ran."""
+        return self._costs(
+            with_values(engine, {PRODUCT: OUT_OF_THE_QUESTION}) if self.in_sparse_kernel else engine
+        )
 
     def runs_sparse(self, engine: CortexM) -> bool:
         """Whether a layer runs in a sparse kernel; of a layer that did, whether it may."""
-        return set(self._formats(self._with_the_kernel(engine))) != {"dense"}
+        return _formats(self.costs(engine)) != {"dense"}
 
     def is_estimated_dense(self, engine: CortexM) -> bool:
         """Whether an estimate takes dense kernels, as they are faster or their weights smaller."""
-        return set(self._formats(engine)) == {"dense"}
-
-    def _with_the_kernel(self, engine: CortexM) -> CortexM:
-        """The engine, with dense kernels out of the question where a sparse one ran."""
-        return with_values(engine, {PRODUCT: OUT_OF_THE_QUESTION}) if self.in_sparse_kernel else engine
-
-    def _formats(self, engine: CortexM) -> list[str]:
-        costs = self._costs(engine)
-        return [costs.formats[code] for code in costs.weight_format[0]]
+        return _formats(self._costs(engine)) == {"dense"}
 
     def _costs(self, engine: CortexM) -> EngineCosts:
         return layer_costs_of(engine.family)(engine, self.route, self.tables, self.shapes)
@@ -78,36 +75,46 @@ class Priced:
 
 @dataclass(frozen=True)
 class Parts:
-    """What cases are made of: wait * (ratios of kernels * theirs + waiting) + per layer * layers + fixed.
+    """What layers are made of: wait * ratios of kernels * theirs + per layer * calls, or a longer stream.
 
-    Arrays are (C,) over cases.
+    Arrays are (S,) over the layers of all cases, all steps of a case together.
     """
 
     kernels: Mapping[Coefficient, Floats]
     """By their ratio, at a ratio of 1 and without waiting for memory."""
-    waiting: Floats
-    """What else waits for memory."""
-    layers: Floats
-    """Calls of a layer."""
-    fixed: Floats
-    """What no coefficient changes: streams that take longer than the kernels."""
-
-    def waited(self, values: Values) -> Floats:
-        """(C,) cycles that a memory wait multiplies, multiplied."""
-        kernels = sum(values[each] * cycles for each, cycles in self.kernels.items())
-        return np.asarray(values[MEMORY_WAIT] * (kernels + self.waiting))
+    calls: Floats
+    streams: Floats
+    """What the memories take, which no coefficient changes."""
+    case_of: NDArray[np.intp]
+    """Case of each layer."""
 
     def cycles(self, values: Values) -> Floats:
-        """(C,) cycles with these coefficients, as long as no layer takes another kernel or memory then."""
-        return self.waited(values) + values[PER_LAYER] * self.layers + self.fixed
+        """(C,) cycles with these coefficients, as long as no layer takes another kernel then."""
+        return self._by_case(np.maximum(self._computed(values), self.streams))
 
     def effect(self, coefficient: Coefficient, values: Values) -> Floats:
         """(C,) change of cycles with the log of a ratio, or with a cycle per layer."""
-        if coefficient is PER_LAYER:
-            return self.layers
-        if coefficient is MEMORY_WAIT:
-            return self.waited(values)
-        return np.asarray(values[MEMORY_WAIT] * values[coefficient] * self.kernels[coefficient])
+        moved = self.calls if coefficient is PER_LAYER else self._waited(coefficient, values)
+        return self._by_case(np.where(self._streamed(values), 0.0, moved))
+
+    def fixed(self, values: Values) -> Floats:
+        """(C,) cycles of layers that wait for a stream."""
+        return self._by_case(np.where(self._streamed(values), self.streams, 0.0))
+
+    def _computed(self, values: Values) -> Floats:
+        return self._waited(MEMORY_WAIT, values) + values[PER_LAYER] * self.calls
+
+    def _streamed(self, values: Values) -> NDArray[np.bool_]:
+        return np.asarray(self._computed(values) < self.streams)
+
+    def _waited(self, coefficient: Coefficient, values: Values) -> Floats:
+        """(S,) cycles that a ratio multiplies, multiplied; the memory wait multiplies all kernels."""
+        chosen = self.kernels if coefficient is MEMORY_WAIT else (coefficient,)
+        return np.asarray(values[MEMORY_WAIT] * sum(values[each] * self.kernels[each] for each in chosen))
+
+    def _by_case(self, cycles: Floats) -> Floats:
+        summed: Floats = np.bincount(self.case_of, weights=cycles)  # type: ignore[assignment]
+        return summed
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ class Bench:
 
     def fixed_frac(self, values: Values) -> Floats:
         """(N,) share of the cycles that no coefficient changes: what memories make kernels wait."""
-        return (self.parts.fixed / self.parts.cycles(values))[self.case_of]
+        return (self.parts.fixed(values) / self.parts.cycles(values))[self.case_of]
 
     def near(self, values: Values) -> Bench:
         """The same bench with the parts that hold near other coefficients."""
@@ -163,23 +170,33 @@ def _cycles(engine: CortexM, cases: Sequence[Priced], values: Values) -> Floats:
 
 
 def _parts(engine: CortexM, cases: Sequence[Priced], values: Values) -> Parts:
-    """Parts of cases by turning each coefficient: cycles are linear in each where nothing switches."""
-    base = _cycles(engine, cases, values)
+    """Parts of cases, in the kernels that their layers take with some coefficients."""
+    edited = with_values(engine, values)
+    costs = [case.costs(edited) for case in cases]
 
-    def effect(each: Coefficient) -> Floats:
-        here = values[each]
-        there = here * each.probe if each.is_ratio else here + each.probe
-        moved = _cycles(engine, cases, {**values, each: there}) - base
-        return np.asarray(moved / (each.probe - 1.0 if each.is_ratio else each.probe))
+    def joined(figure: Callable[[EngineCosts], NDArray[Any]]) -> Floats:
+        return np.concatenate(
+            [np.float64(case.steps) * figure(each)[0] for case, each in zip(cases, costs, strict=True)]
+        )
 
-    wait, waited, layers = values[MEMORY_WAIT], effect(MEMORY_WAIT), effect(PER_LAYER)
-    shares = {each: effect(each) / wait for each in (PRODUCT, SPARSE, ELEMENTWISE)}
+    calls = joined(lambda each: np.ones_like(each.cycles))
+    products = joined(lambda each: each.terms["cpu"])
+    in_dense = joined(lambda each: each.weight_format == each.formats.index("dense")) > 0
+    kernels = {
+        PRODUCT: np.where(in_dense, products, 0.0),
+        SPARSE: np.where(in_dense, 0.0, products),
+        ELEMENTWISE: joined(lambda each: each.compute_cycles) - products - round(values[PER_LAYER]) * calls,
+    }
     return Parts(
-        kernels={each: share / values[each] for each, share in shares.items()},
-        waiting=waited / wait - sum(shares.values()),
-        layers=layers,
-        fixed=base - waited - values[PER_LAYER] * layers,
+        kernels={each: cycles / (values[MEMORY_WAIT] * values[each]) for each, cycles in kernels.items()},
+        calls=calls,
+        streams=joined(lambda each: np.maximum.reduce([*each.memory_cycles.values()])),
+        case_of=np.repeat(np.arange(len(cases)), [each.cycles.size for each in costs]),
     )
+
+
+def _formats(costs: EngineCosts) -> set[str]:
+    return {costs.formats[code] for code in costs.weight_format[0]}
 
 
 def bench_of(profile: HardwareProfile, engine: CortexM, measurements: Sequence[Measurement]) -> Bench:
