@@ -83,3 +83,15 @@ def parent_of_a_sleeper():
 
 if __name__ == "__main__":
     parent_of_a_sleeper()
+
+
+def mix_ahead_for_ever(connection, source):
+    """Asks for one batch, tells which process mixes, and goes on."""
+    import multiprocessing
+
+    from npuexplore.pipeline import ahead
+
+    with ahead.batches_ahead(source, start=0, stop=1_000_000) as batch_at:
+        batch_at(0)
+        connection.send([child.pid for child in multiprocessing.active_children()])
+        time.sleep(600)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from npuexplore.audio.mixtures import MixtureRecipe, SpectralBatch, feature_deviation, training_batches
-from npuexplore.audio.pool import SegmentPool
+from npuexplore.audio.mixtures import MixtureRecipe, feature_deviation
 from npuexplore.audio.sources import Pair
-from npuexplore.audio.stft import FrontEnd, front_end
+from npuexplore.audio.stft import FrontEnd
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.sparsity import Params, layer_masks
 from npuexplore.documents.atomic import write_text
 from npuexplore.errors import BadInput, NpuexploreError
+from npuexplore.pipeline.ahead import BatchSource, batches_ahead
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
 from npuexplore.pipeline.quality import calibration_batch, spectral_quality_db
 from npuexplore.pipeline.workers import Send, Task, run_tasks
@@ -73,15 +73,9 @@ def _train_in_worker(job: TrainingJob, send: Send) -> None:
 
 def train(job: TrainingJob, *, on_progress: Progress | None = None) -> TrainedNetwork:
     """Trains one network, from its saved state if there is one, and writes `job.output`."""
-    geometry = front_end(job.network)
-    pool = SegmentPool(
-        np.load(job.pool_folder / "speech.npy", mmap_mode="r"),
-        np.load(job.pool_folder / "noise.npy", mmap_mode="r"),
-    )
-    batch_at = training_batches(pool, job.mixtures, geometry, batch=job.recipe.batch, seed=job.seed)
-    params, feature_scale = _starting_point(job, batch_at)
-
-    result = _learned(job, batch_at, params, feature_scale, geometry, on_progress)
+    source = BatchSource(job.network, job.mixtures, job.pool_folder, job.recipe.batch, job.seed)
+    params, feature_scale = _starting_point(job, source)
+    result = _learned(job, source, params, feature_scale, on_progress)
     trained = TrainedNetwork(
         network=job.network,
         params=result.params,
@@ -96,10 +90,9 @@ def train(job: TrainingJob, *, on_progress: Progress | None = None) -> TrainedNe
 
 def _learned(
     job: TrainingJob,
-    batch_at: Callable[[int], SpectralBatch],
+    source: BatchSource,
     params: Params,
     feature_scale: FloatArray,
-    geometry: FrontEnd,
     on_progress: Progress | None,
 ) -> FitResult:
     """The parameters that a job ends with. A run that diverges leaves the best network beside its state."""
@@ -116,20 +109,23 @@ def _learned(
         if on_progress and (step % REPORT_STEPS == 0 or step == job.recipe.steps):
             on_progress(job.name, step, job.recipe.steps, loss)
 
+    geometry, state = source.geometry(), _saved_state(job)
+    first = 0 if state is None else state.step
     try:
-        return fit(
-            job.network,
-            params,
-            batch_at,
-            job.recipe,
-            synthesis=geometry.synthesis,
-            feature_scale=feature_scale,
-            plan=job.plan,
-            state=_saved_state(job),
-            on_checkpoint=keep,
-            on_step=tell,
-            validate=_validator(job, feature_scale, geometry),
-        )
+        with batches_ahead(source, start=first, stop=job.recipe.steps) as batch_at:
+            return fit(
+                job.network,
+                params,
+                batch_at,
+                job.recipe,
+                synthesis=geometry.synthesis,
+                feature_scale=feature_scale,
+                plan=job.plan,
+                state=state,
+                on_checkpoint=keep,
+                on_step=tell,
+                validate=_validator(job, feature_scale, geometry),
+            )
     except Diverged as error:
         raise _with_best_kept(job, error, feature_scale) from None
 
@@ -192,9 +188,11 @@ def _with_best_kept(job: TrainingJob, error: Diverged, feature_scale: FloatArray
     return NpuexploreError(f"{job.name}: {error}; the best network so far is kept in {kept}")
 
 
-def _starting_point(job: TrainingJob, batch_at: Callable[[int], Any]) -> tuple[Params, np.ndarray[Any, Any]]:
+def _starting_point(job: TrainingJob, source: BatchSource) -> tuple[Params, np.ndarray[Any, Any]]:
     if job.start is None:
-        return init_params(job.network, rng=np.random.default_rng([job.seed, 5])), feature_deviation(batch_at)
+        return init_params(job.network, rng=np.random.default_rng([job.seed, 5])), feature_deviation(
+            source.batches()
+        )
     start = read_network(job.start)
     if (start.network.layers, start.network.bands) != (job.network.layers, job.network.bands):
         raise BadInput(

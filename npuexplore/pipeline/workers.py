@@ -67,14 +67,28 @@ def run_tasks(tasks: Sequence[Task], *, workers: int, on_message: Callable[[str,
             _close(each)
 
 
-def _start(task: Task) -> _Running:
+def start_process(run: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
+    """A process that runs `run(connection, *arguments)`, and the other end of its connection.
+
+    It has one BLAS thread, is deaf to Ctrl-C and ends with the process that started it. It may start others.
+    """
     context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(task, sender), daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_begin, args=(run, theirs, *arguments))
     with _single_threaded_blas(), _interrupts_held_back():
         process.start()
-    sender.close()
-    return _Running(task, process, receiver)
+    theirs.close()
+    return process, ours
+
+
+def _begin(run: Callable[..., None], connection: Connection, *arguments: Any) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    run(connection, *arguments)
+
+
+def _start(task: Task) -> _Running:
+    process, connection = start_process(_child, task)
+    return _Running(task, process, connection)
 
 
 def _close(running: _Running) -> None:
@@ -102,8 +116,7 @@ def _handle(running: _Running, on_message: Callable[[str, Any], None]) -> bool:
     return bool(kind == "finished")
 
 
-def _child(task: Task, connection: Connection) -> None:
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+def _child(connection: Connection, task: Task) -> None:
     try:
         task.run(task.argument, lambda content: connection.send(("message", content)))
         connection.send(("finished", None))

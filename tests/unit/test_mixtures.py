@@ -5,6 +5,7 @@ import tiny_study
 from npuexplore.audio.augment import Augmentation
 from npuexplore.audio.mixtures import (
     MixtureRecipe,
+    _mixed_powers,
     feature_deviation,
     fixed_mixtures,
     spectral_batch,
@@ -242,3 +243,23 @@ def test_the_root_of_the_minutes_decides_how_often_a_speaker_is_heard(split):
     voices = [recording("a", np.ones(900)), recording("b", np.ones(100))]
     weights = {items[0].name: weight for items, weight in _by_group(voices)}
     assert weights == {"a": pytest.approx(0.75), "b": pytest.approx(0.25)}
+
+
+@pytest.mark.parametrize("frames", [1, 8, 21])
+def test_mixing_in_runs_of_frames_equals_the_complex_sum(frames):
+    rng = np.random.default_rng(9)
+    speech, sound = (
+        (
+            rng.standard_normal((frames, 3, GEOMETRY.bins))
+            + 1j * rng.standard_normal((frames, 3, GEOMETRY.bins))
+        )
+        for _ in range(2)
+    )
+    speech, sound = speech.astype(np.complex64), sound.astype(np.complex64)
+    level, gain = (rng.uniform(0.1, 2.0, (3, 1)).astype(np.float32) for _ in range(2))
+    order = np.array([2, 0, 1])
+    clean = speech * level
+    expected = spectral_batch(clean + sound[:, order] * gain, clean, GEOMETRY)
+    found = _mixed_powers(speech, sound, (level, gain), order)
+    for name, power in zip(("noisy_power", "cross", "clean_power"), found, strict=True):
+        np.testing.assert_allclose(power, getattr(expected, name), rtol=1e-4, atol=1e-4)
