@@ -121,15 +121,17 @@ def _piece(row: FloatArray, start: int, shape: tuple[int, ...]) -> FloatArray:
 
 
 def _mix_ahead(line: Connection, source: BatchSource, memory: Any, steps: range) -> None:
-    """Fills slots as they are given back, and says so."""
+    """Fills slots as they are given back, and says so; then waits to be ended."""
     shelf, batch_at = _Shelf(source, memory), source.batches()
-    for count, step in enumerate(steps):
-        made = batch_at(step)
-        try:
+    try:
+        for count, step in enumerate(steps):
+            made = batch_at(step)
             if count >= SLOTS:
                 line.recv()
             for name, array in vars(made).items():
                 getattr(shelf.slot(count), name)[...] = array
             line.send(step)
-        except (EOFError, OSError):
-            return
+        while True:
+            line.recv()
+    except (EOFError, ConnectionError):
+        return

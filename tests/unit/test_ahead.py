@@ -53,6 +53,15 @@ def test_a_training_that_stops_early_leaves_no_process(source):
     assert multiprocessing.active_children() == []
 
 
+def test_batches_wait_for_a_training_that_is_slower(source):
+    expected = source.batches()
+    with batches_ahead(source, start=0, stop=SLOTS) as batch_at:
+        batch_at(0)
+        multiprocessing.active_children()[0].join(0.8)
+        for step in range(1, SLOTS):
+            assert same(batch_at(step), expected(step))
+
+
 def test_batches_are_asked_for_in_order(source):
     with batches_ahead(source, start=0, stop=1_000) as batch_at:
         batch_at(0)

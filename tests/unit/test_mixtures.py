@@ -248,14 +248,8 @@ def test_the_root_of_the_minutes_decides_how_often_a_speaker_is_heard(split):
 @pytest.mark.parametrize("frames", [1, 8, 21])
 def test_mixing_in_runs_of_frames_equals_the_complex_sum(frames):
     rng = np.random.default_rng(9)
-    speech, sound = (
-        (
-            rng.standard_normal((frames, 3, GEOMETRY.bins))
-            + 1j * rng.standard_normal((frames, 3, GEOMETRY.bins))
-        )
-        for _ in range(2)
-    )
-    speech, sound = speech.astype(np.complex64), sound.astype(np.complex64)
+    drawn = rng.standard_normal((2, 2, frames, 3, GEOMETRY.bins))
+    speech, sound = (drawn[0] + 1j * drawn[1]).astype(np.complex64)
     level, gain = (rng.uniform(0.1, 2.0, (3, 1)).astype(np.float32) for _ in range(2))
     order = np.array([2, 0, 1])
     clean = speech * level
