@@ -101,9 +101,9 @@ def _learned(
         return FitResult(one_shot(params, job.plan, job.network), masks, np.empty(0, np.float32))
 
     def keep(state: FitState) -> None:
-        save_checkpoint(job.state, state.arrays, {"step": state.step, "job": job.name})
-        if job.curve is not None:
+        if job.curve is not None:  # first: a run killed between the two comes by here again
             write_text(job.curve, curve_text(state))
+        save_checkpoint(job.state, state.arrays, {"step": state.step, "job": job.name})
 
     def tell(step: int, loss: float) -> None:
         if on_progress and (step % REPORT_STEPS == 0 or step == job.recipe.steps):

@@ -19,7 +19,9 @@ MOMENTS = (
     "cache/segments.part",
     "cache/segments.part/noise.npy",
     "cache/segments",
+    "cache/validation.npy",
     "training/baseline.npz",
+    "curves/baseline.csv",
     "baseline.npz",
     "stages",
     "stages/sensitivity.json",
@@ -50,6 +52,7 @@ def whole(tmp_path_factory, command):
 
 def files_of(run):
     names = [*KEPT, "baseline.npz", *(f"picks/{path.name}" for path in (run / "picks").glob("*.npz"))]
+    names += [f"curves/{path.name}" for path in (run / "curves").glob("*.csv")]
     return {name: (run / name).read_bytes() for name in names}
 
 

@@ -220,3 +220,26 @@ def test_a_start_of_another_network_is_refused(given, tmp_path):
     ):
         train(job)
     assert not job.output.exists()
+
+
+def test_a_run_killed_between_its_curve_and_its_state_ends_in_the_same_curve(given, tmp_path, monkeypatch):
+    whole, stopped = (retraining(given, tmp_path / name) for name in ("a", "b"))
+    train(whole)
+    saved = jobs.save_checkpoint
+
+    def killed_at_the_end(path, arrays, manifest):
+        if manifest["step"] == 10:
+            raise Stop
+        saved(path, arrays, manifest)
+
+    monkeypatch.setattr(jobs, "save_checkpoint", killed_at_the_end)
+    with pytest.raises(Stop):
+        train(stopped)
+    monkeypatch.setattr(jobs, "save_checkpoint", saved)
+    written = jobs.write_text
+    monkeypatch.setattr(jobs, "write_text", lambda *_: (_ for _ in ()).throw(Stop))
+    with pytest.raises(Stop):
+        train(stopped)
+    monkeypatch.setattr(jobs, "write_text", written)
+    train(stopped)
+    assert stopped.curve.read_bytes() == whole.curve.read_bytes()
