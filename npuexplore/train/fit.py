@@ -130,7 +130,8 @@ def _task(
     if recipe.method == "learned":
         learning = learning_of(plan, network, params, budget=recipe.budget)
     if recipe.distillation is not None:
-        teacher = Teacher(copy_params(params), recipe.distillation)
+        never_skipping = gated(params, network, CompressionPlan())
+        teacher = Teacher(never_skipping, recipe.distillation)
     return replace(task, method=recipe.method, learning=learning, teacher=teacher)
 
 
