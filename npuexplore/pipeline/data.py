@@ -26,8 +26,8 @@ def data_document(study: StudyFile, folder: Path | None) -> dict[str, Any]:
     if folder is None:
         if study.data == "recorded":
             raise UsageError(
-                f"study {study.name}: learns from recorded audio; give its folder with --data FOLDER (speech/ "
-                "and noise/), or get one: npuexplore data fetch debian-speech --output FOLDER"
+                f"study {study.name}: learns from recorded audio; give its folder with --data FOLDER "
+                "(speech/ and noise/), or get one: npuexplore data fetch debian-speech --output FOLDER"
             )
         return {"kind": "demo"}
     if not folder.is_dir():
