@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from typing import get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from npuexplore.documents.shipped import shipped_folder, shipped_names
 from npuexplore.documents.strict_yaml import parse_yaml
+from npuexplore.hardware.cortex_m import Core
 from npuexplore.hardware.lint import check_located
 from npuexplore.hardware.load import load_located, load_profile
 
@@ -221,6 +223,12 @@ def test_every_shipped_profile_can_be_copied(cli, own):
         assert cli("profile", "new", f"my-{name}", "--from", name).code == 0
         copy, shipped = load_profile(f"my-{name}"), load_profile(name)
         assert copy.model_copy(update={"name": name}) == shipped
+
+
+@pytest.mark.parametrize("core", get_args(Core))
+def test_every_core_has_a_profile_to_start_from(cli, own, core):
+    assert cli("profile", "new", "mine", *CORTEX.replace("m7", core).split()).code == 0
+    assert load_profile("mine").engine.core == core
 
 
 def test_a_schema_beside_the_new_profile_is_named_in_its_first_line(cli, own):

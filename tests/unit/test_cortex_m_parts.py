@@ -34,6 +34,7 @@ PARTS = [
     "psoc62",
     "ra6m4",
     "stm32g0b1",
+    "stm32f207",
 ]
 
 
