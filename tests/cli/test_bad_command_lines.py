@@ -42,7 +42,7 @@ from command_line import COMPARE, ESTIMATE, everything_in, program, run_program
         (("study", "run", "quickstart", "--name", "../up"), "--name '../up': not a folder name"),
         (("study", "run", "quickstart", "--name", ""), "--name '': not a folder name"),
         (("study", "run", "hearing-aid"), "give its folder with --data FOLDER"),
-        (("data", "inspect", ".", "--rate", "1"), "Invalid value for '--rate'"),
+        (("data", "synth", "x", "--rate", "1"), "Invalid value for '--rate'"),
         (("data", "synth", "x", "--seed", "-1"), "Invalid value for '--seed'"),
     ],
 )

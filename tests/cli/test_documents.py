@@ -12,6 +12,7 @@ VERBS = [
     ("compare-structures",), ("profile",), ("profile", "list"), ("profile", "show"), ("profile", "check"),
     ("profile", "schema"), ("profile", "new"), ("search",), ("train",), ("retrain",), ("report",),
     ("verify",), ("calibrate",), ("evaluate",), ("enhance",), ("data",), ("data", "inspect"), ("data", "synth"),
+    ("data", "fetch"),
 ]  # fmt: skip
 TOTALS = {
     "macs", "kept_macs", "cycles", "latency_ms", "mean_latency_ms", "flash_bytes", "sram_bytes",
