@@ -12,7 +12,7 @@ import typer
 from npuexplore.cli.console import Json, note, print_json, print_table, progress_bars
 from npuexplore.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Look at audio folders; write the built-in data as files.")
+app = typer.Typer(no_args_is_help=True, help="Look at audio folders; fetch recorded data; write the built-in data as files.")
 
 RATE_HZ = 16_000
 MOST_NAMED = 20
@@ -38,7 +38,7 @@ def fetch(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Recorded speech and noise: download, decode, split, write licences (needs the extra [data])."""
+    """Recorded speech and noise: download, decode, split, write licences (needs the extra `data`)."""
     from npuexplore.audio.debian.fetch import fetch_debian_speech
     from npuexplore.audio.debian.verify import fetched_document, verify_folder
 
@@ -126,7 +126,7 @@ def synth(
     seed: Annotated[int, typer.Option(min=0)] = 1,
     rate_hz: Annotated[int, typer.Option("--rate", min=8_000, max=96_000)] = RATE_HZ,
 ) -> None:
-    """Write the built-in synthesised speech and noise as files (needs the extra [demo])."""
+    """Write the built-in synthesised speech and noise as files (needs the extra `demo`)."""
     from npuexplore.audio.demo_files import write_demo
 
     target = output or folder

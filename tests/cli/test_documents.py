@@ -11,8 +11,8 @@ VERBS = [
     (), ("study",), ("study", "run"), ("study", "resume"), ("study", "status"), ("estimate",),
     ("compare-structures",), ("profile",), ("profile", "list"), ("profile", "show"), ("profile", "check"),
     ("profile", "schema"), ("profile", "new"), ("search",), ("train",), ("retrain",), ("report",),
-    ("verify",), ("calibrate",), ("evaluate",), ("enhance",), ("data",), ("data", "inspect"), ("data", "synth"),
-    ("data", "fetch"),
+    ("verify",), ("calibrate",), ("evaluate",), ("enhance",), ("data",),
+    ("data", "inspect"), ("data", "synth"), ("data", "fetch"),
 ]  # fmt: skip
 TOTALS = {
     "macs", "kept_macs", "cycles", "latency_ms", "mean_latency_ms", "flash_bytes", "sram_bytes",
