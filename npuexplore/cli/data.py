@@ -12,7 +12,9 @@ import typer
 from npuexplore.cli.console import Json, note, print_json, print_table, progress_bars
 from npuexplore.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Look at audio folders; fetch recorded data; write the built-in data as files.")
+app = typer.Typer(
+    no_args_is_help=True, help="Look at audio folders; fetch recorded data; write the built-in data as files."
+)
 
 RATE_HZ = 16_000
 MOST_NAMED = 20

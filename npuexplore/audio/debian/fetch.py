@@ -198,7 +198,6 @@ def _meter(tell: Tell, package: Package, before: int, total: int) -> Callable[[i
 def _unpack(place: Workplace, package: Package, file: Path, *, tell: Tell) -> dict[str, Any]:
     """Writes the sounds and the licence of a package, those that are not yet there; returns its note."""
     digest = sha256_of(file)
-    _claim(place, package, digest)
     content = read_deb(file, wanted=_wanted(package))
     if content.package != package.name:
         raise BadInput(f"{file}: is the package {content.package}; {package.name} is needed")
@@ -206,6 +205,7 @@ def _unpack(place: Workplace, package: Package, file: Path, *, tell: Tell) -> di
     if not licence:
         raise BadInput(f"{file}: holds no licence at /{package.copyright_path}; it cannot be used")
     sounds = _sounds(content, package)
+    _claim(place, package, digest)
     tell(package.name, 0, len(sounds), "")
     for done, sound in enumerate(sounds):
         path = place.folder / sound.file
