@@ -32,7 +32,8 @@ class FitRecipe(Model):
     beta_2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
     checkpoint_steps: PositiveInt = 200
     blas_threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """Each trains on a share of the batch. Part of the recipe because the last bits of sums depend on it."""
+    """Processes of one BLAS thread, each of which trains on a share of the batch. Part of the recipe because
+    the last bits of sums depend on it."""
     validation_steps: PositiveInt = 100
     """How often the network is tried on voices and noises that it does not learn from; the best is kept."""
     patience: PositiveInt | None = None

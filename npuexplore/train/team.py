@@ -145,12 +145,31 @@ def _serve(line: Connection, task: Task, desk: _Desk) -> None:
             line.send((part.loss, list(part.gradients), part.observed, part.skipped_frac))
 
 
+class _Here:
+    """Stands for a member in a process that may not start others: shares in turn, to the same bits."""
+
+    def __init__(self, task: Task, given: Given, part: SpectralBatch) -> None:
+        self._task, self._asked = task, (given, part)
+        self._workspaces = workspaces_of(task.network)
+
+    def ask(self, given: Given, part: SpectralBatch) -> None:
+        """Take a share on."""
+        self._asked = (given, part)
+
+    def answer(self) -> Part:
+        """What the share contributes."""
+        return part_of_batch(self._task, *self._asked, self._workspaces)
+
+    def end(self) -> None:
+        """Nothing was started."""
+
+
 class Team:
     """This process and others, each of which computes a share of every batch."""
 
     def __init__(self, task: Task, size: int) -> None:
         self._task, self._size = task, size
-        self._members: list[_Member] = []
+        self._members: list[_Member | _Here] = []
         self._workspaces = workspaces_of(task.network)
         self._shape: tuple[int, ...] = ()
 
@@ -160,7 +179,11 @@ class Team:
         if batch.features.shape != self._shape:
             self.end()
             self._shape = batch.features.shape
-            self._members = [_Member(self._task, given, part) for part in parts[1:]]
+            more = [(self._task, given, part) for part in parts[1:]]
+            if multiprocessing.current_process().daemon:
+                self._members = [_Here(*each) for each in more]
+            else:
+                self._members = [_Member(*each) for each in more]
         for member, part in zip(self._members, parts[1:], strict=True):
             member.ask(given, part)
         whole = part_of_batch(self._task, given, parts[0], self._workspaces)
@@ -184,12 +207,11 @@ def _split(batch: SpectralBatch, parts: int) -> Iterable[SpectralBatch]:
 
 @contextmanager
 def team_of(task: Task) -> Iterator[Team | None]:
-    """The team that a recipe asks for; None for one process, and in a process that may not start others."""
-    size = task.recipe.blas_threads
-    if size == 1 or multiprocessing.current_process().daemon:
+    """The team that a recipe asks for; None for one process."""
+    if task.recipe.blas_threads == 1:
         yield None
         return
-    team = Team(task, size)
+    team = Team(task, task.recipe.blas_threads)
     try:
         yield team
     finally:
