@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,23 +55,29 @@ class SpectralBatch:
     """(T, B, K) |S|^2"""
 
 
+class BatchAt(Protocol):
+    """Makes batches, into `out` where that is given."""
+
+    def __call__(self, step: int, out: SpectralBatch | None = None) -> SpectralBatch:
+        """The batch of `step`; the same for the same step."""
+
+
 def training_batches(
     pool: SegmentPool, recipe: MixtureRecipe, front_end: FrontEnd, *, batch: int, seed: int
-) -> Callable[[int], SpectralBatch]:
+) -> BatchAt:
     """The batch of a step, as a function of the step's index.
 
     Spectra are kept from one step to the next while `recipe.reuse` allows it.
     """
-    held: dict[int, tuple[NDArray[np.complex64], NDArray[np.complex64]]] = {}
+    held: dict[int, _Sources] = {}
 
-    def batch_at(step: int) -> SpectralBatch:
+    def batch_at(step: int, out: SpectralBatch | None = None) -> SpectralBatch:
         group = step // recipe.reuse
         if group not in held:
-            spectra = _source_spectra(pool, recipe, front_end, batch=batch, rng=_rng(seed, 1, group))
+            sources = _sources(pool, recipe, front_end, batch=batch, rng=_rng(seed, 1, group))
             held.clear()
-            held[group] = spectra
-        speech, noise = held[group]
-        return _mix(speech, noise, recipe, front_end, rng=_rng(seed, 2, step))
+            held[group] = sources
+        return _mix(held[group], recipe, front_end, rng=_rng(seed, 2, step), out=out)
 
     return batch_at
 
@@ -135,86 +141,101 @@ def _rng(seed: int, stream: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, stream, index])
 
 
-def _source_spectra(
+@dataclass(frozen=True)
+class _Sources:
+    """Shaped spectra of B speech and B noise segments, each (T, B, K), and their energies, each (B,)."""
+
+    speech: NDArray[np.complex64]
+    noise: NDArray[np.complex64]
+    speech_energy: NDArray[np.float64]
+    noise_energy: NDArray[np.float64]
+
+
+def _sources(
     pool: SegmentPool, recipe: MixtureRecipe, front_end: FrontEnd, *, batch: int, rng: np.random.Generator
-) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    """Shaped spectra of B speech and B noise segments, each (T, B, K)."""
+) -> _Sources:
     frequencies_hz = np.fft.rfftfreq(front_end.window_samples, 1.0 / front_end.sample_rate_hz)
     shape = recipe.augmentation
     speech = stft(pool.speech_segments(rng.integers(len(pool.speech), size=batch)), front_end)
-    _parts(speech)[:] *= _of_parts(channel_gains(shape, frequencies_hz, count=batch, rng=rng))
+    speech_energy = _shaped(speech, channel_gains(shape, frequencies_hz, count=batch, rng=rng))
     noise_samples = pool.noise_segments(rng.integers(len(pool.noise), size=batch))
     second = pool.noise_segments(rng.integers(len(pool.noise), size=batch))
     share = rng.uniform(0.2, 1.0, batch) * (rng.random(batch) < SECOND_NOISE_FRAC)
     noise = stft(noise_samples + second * share.astype(np.float32)[:, None], front_end)
-    _parts(noise)[:] *= _of_parts(channel_gains(shape, frequencies_hz, count=batch, rng=rng))
-    _parts(noise)[:] *= slow_gains(shape, frames=len(noise), count=batch, rng=rng)[:, :, None]
-    return speech, noise
+    channel = channel_gains(shape, frequencies_hz, count=batch, rng=rng)
+    noise_energy = _shaped(noise, channel, slow_gains(shape, frames=len(noise), count=batch, rng=rng))
+    return _Sources(speech, noise, speech_energy, noise_energy)
+
+
+def _shaped(
+    spectra: NDArray[np.complex64], channel: NDArray[np.float32], slow: NDArray[np.float32] | None = None
+) -> NDArray[np.float64]:
+    """Multiplies (T, B, K) spectra by gains (B, K) and (T, B), in place; (B,) energies of what comes out."""
+    parts, gains = spectra.view(np.float32), np.repeat(channel, 2, axis=1)
+    energy = np.zeros(spectra.shape[1])
+    for start in range(0, len(parts), MIXED_FRAMES):
+        now = parts[start : start + MIXED_FRAMES]
+        now *= gains
+        if slow is not None:
+            now *= slow[start : start + MIXED_FRAMES, :, None]
+        energy += np.square(now).sum(axis=2).sum(axis=0)
+    return energy
 
 
 def _mix(
-    speech: NDArray[np.complex64],
-    noise: NDArray[np.complex64],
+    sources: _Sources,
     recipe: MixtureRecipe,
     front_end: FrontEnd,
     *,
     rng: np.random.Generator,
+    out: SpectralBatch | None,
 ) -> SpectralBatch:
-    batch = speech.shape[1]
+    frames, batch, _ = sources.speech.shape
     order = rng.permutation(batch)
     snr = 10.0 ** (rng.uniform(*recipe.snr_db, batch) / 10.0)
-    speech_energy, noise_energy = _energy(speech), _energy(noise)[order]
+    speech_energy, noise_energy = sources.speech_energy, sources.noise_energy[order]
     noise_gain = np.sqrt(speech_energy / (noise_energy * snr + 1e-20))
     # Parseval: the mean power of a frame's spectrum against the samples under its window
-    per_sample = 2.0 / (len(speech) * front_end.window_samples * float(np.square(front_end.window).sum()))
+    per_sample = 2.0 / (frames * front_end.window_samples * float(np.square(front_end.window).sum()))
     mixed_rms = np.sqrt((speech_energy + noise_energy * noise_gain**2) * per_sample)
     level = 10.0 ** (rng.uniform(*recipe.level_dbfs, batch) / 20.0) / (mixed_rms + 1e-9)
     gains = (level.astype(np.float32)[:, None], (noise_gain * level).astype(np.float32)[:, None])
-    powers = _mixed_powers(speech, noise, gains, order)
-    return SpectralBatch(log_features(powers[0], front_end), *powers)
+    made = out or _empty_batch(sources.speech.shape, front_end.bands)
+    _mix_powers(sources.speech, sources.noise, gains, order, out=made)
+    made.features[...] = log_features(made.noisy_power, front_end)
+    return made
 
 
-def _mixed_powers(
+def _empty_batch(shape: tuple[int, ...], bands: int) -> SpectralBatch:
+    features = np.empty((*shape[:2], bands), np.float32)
+    return SpectralBatch(features, *(np.empty(shape, np.float32) for _ in range(3)))
+
+
+def _mix_powers(
     speech: NDArray[np.complex64],
     noise: NDArray[np.complex64],
     gains: tuple[NDArray[np.float32], NDArray[np.float32]],
     order: NDArray[np.integer],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """|X|^2, Re(X* S) and |S|^2 of S = g speech and X = S + h noise in another order; (T, B, K) each.
+    *,
+    out: SpectralBatch,
+) -> None:
+    """Fills |X|^2, Re(X* S) and |S|^2 of S = g speech and X = S + h noise in another order.
 
     What `spectral_batch` gives, in runs of frames that stay in cache and without complex arithmetic.
     """
-    noisy_power, cross, clean_power = (np.empty(speech.shape, np.float32) for _ in range(3))
-    wanted, added = _parts(speech), _parts(noise)
+    wanted, added = speech.view(np.float32), noise.view(np.float32)  # real and imaginary parts in turn
     for start in range(0, len(speech), MIXED_FRAMES):
         now = slice(start, start + MIXED_FRAMES)
         clean = wanted[now] * gains[0]
         noisy = added[now].take(order, axis=1)
         noisy *= gains[1]
         noisy += clean
-        for power, left, right in (
-            (clean_power, clean, clean),
-            (cross, noisy, clean),
-            (noisy_power, noisy, noisy),
-        ):
-            products = left * right
-            np.add(products[:, :, 0::2], products[:, :, 1::2], out=power[now])
-    return noisy_power, cross, clean_power
-
-
-def _parts(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """(T, B, K) complex seen as (T, B, 2 K) real and imaginary parts."""
-    return spectra.view(np.float32)
-
-
-def _of_parts(gains: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, K) gains of bins as (B, 2 K) of their real and imaginary parts."""
-    return np.repeat(gains, 2, axis=1)
-
-
-def _energy(spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
-    """(B,) sum of squared magnitudes."""
-    return np.asarray(np.square(_parts(spectra)).sum(axis=2).sum(axis=0, dtype=np.float64))
+        products = clean * clean
+        np.add(products[:, :, 0::2], products[:, :, 1::2], out=out.clean_power[now])
+        clean *= noisy
+        np.add(clean[:, :, 0::2], clean[:, :, 1::2], out=out.cross[now])
+        noisy *= noisy
+        np.add(noisy[:, :, 0::2], noisy[:, :, 1::2], out=out.noisy_power[now])
 
 
 def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from npuexplore.audio.mixtures import MixtureRecipe, SpectralBatch, training_batches
+from npuexplore.audio.mixtures import BatchAt, MixtureRecipe, SpectralBatch, training_batches
 from npuexplore.audio.pool import SegmentPool
 from npuexplore.audio.stft import FrontEnd, front_end
 from npuexplore.errors import EnvironmentLacking
@@ -21,7 +21,6 @@ from npuexplore.pipeline.workers import start_process
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
-BatchAt = Callable[[int], SpectralBatch]
 SLOTS = 4
 """Batches in shared memory: the one learned from, the one handed out after it, and two in the making."""
 LEAST_STEPS = 100
@@ -59,7 +58,7 @@ class BatchSource:
 
 
 @contextmanager
-def batches_ahead(source: BatchSource, *, start: int, stop: int) -> Iterator[BatchAt]:
+def batches_ahead(source: BatchSource, *, start: int, stop: int) -> Iterator[Callable[[int], SpectralBatch]]:
     """The batches of the steps start .. stop - 1, to be asked for in that order.
 
     They are those of `source.batches()`. A batch lies in shared memory and is valid until the second next
@@ -125,11 +124,9 @@ def _mix_ahead(line: Connection, source: BatchSource, memory: Any, steps: range)
     shelf, batch_at = _Shelf(source, memory), source.batches()
     try:
         for count, step in enumerate(steps):
-            made = batch_at(step)
             if count >= SLOTS:
                 line.recv()
-            for name, array in vars(made).items():
-                getattr(shelf.slot(count), name)[...] = array
+            batch_at(step, shelf.slot(count))
             line.send(step)
         while True:
             line.recv()

@@ -5,7 +5,8 @@ import tiny_study
 from npuexplore.audio.augment import Augmentation
 from npuexplore.audio.mixtures import (
     MixtureRecipe,
-    _mixed_powers,
+    _empty_batch,
+    _mix_powers,
     feature_deviation,
     fixed_mixtures,
     spectral_batch,
@@ -254,6 +255,14 @@ def test_mixing_in_runs_of_frames_equals_the_complex_sum(frames):
     order = np.array([2, 0, 1])
     clean = speech * level
     expected = spectral_batch(clean + sound[:, order] * gain, clean, GEOMETRY)
-    found = _mixed_powers(speech, sound, (level, gain), order)
-    for name, power in zip(("noisy_power", "cross", "clean_power"), found, strict=True):
-        np.testing.assert_allclose(power, getattr(expected, name), rtol=1e-4, atol=1e-4)
+    found = _empty_batch(speech.shape, GEOMETRY.bands)
+    _mix_powers(speech, sound, (level, gain), order, out=found)
+    for name in ("noisy_power", "cross", "clean_power"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_can_be_written_where_there_is_room_for_it(pool):
+    made = batches(pool)(4)
+    room = _empty_batch(made.cross.shape, GEOMETRY.bands)
+    assert batches(pool)(4, room) is room
+    assert same(room, made)
