@@ -32,7 +32,8 @@ class SplitSpec(Model):
     """What is kept back from training; whatever is not named here is chosen, always in the same way.
 
     What is named here goes before what a manifest says, except that nothing a manifest keeps for testing is
-    ever trained on or chosen with.
+    ever trained on or chosen with. A manifest that keeps voices back itself counts alone where the folder has
+    none of the voices named here: they are another folder's.
     """
 
     test_speakers: Names = ()
@@ -94,12 +95,15 @@ def split_speech(items: Sequence[Item], spec: SplitSpec, *, where: str) -> list[
     people = one_person(items, spec.same_speaker, where=where)
     chosen = _splits_of_people(people, where=where)
     owner = {item.speaker: item.group for item in people}
-    for split, names in (("test", spec.test_speakers), ("validation", spec.validation_speakers)):
+    held_out = {"test": spec.test_speakers, "validation": spec.validation_speakers}
+    if set(held_out) <= set(chosen.values()) and not set().union(*held_out.values()) & set(owner):
+        held_out = {}
+    for split, names in held_out.items():
         for name in names:
             _refuse_unknown(name, owner, where=where, key=f"{split}_speakers")
         if names:
             chosen = _renamed(chosen, split, {owner[name] for name in names})
-    for split, names in (("test", spec.test_speakers), ("validation", spec.validation_speakers)):
+    for split, names in held_out.items():
         for name in names:
             _assign(chosen, owner[name], split, where=where)
     seconds = _seconds_per_group(people)
