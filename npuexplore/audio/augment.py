@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from npuexplore.audio.voice import lower_pitch, median_f0_hz
+from npuexplore.audio.voice import change_pitch, median_f0_hz
 from npuexplore.documents.model import Model
 from npuexplore.units import FloatArray
+
+LEAST_PITCH_RATIO, LARGEST_PITCH_RATIO = 0.35, 2.0
+"""Beyond these, grains leave gaps or pile up (assumed, by listening)."""
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -49,6 +52,9 @@ class Augmentation(Model):
     lowered_voice_frac: Fraction = 0.4
     """Share of speech segments whose pitch is lowered with formants kept."""
     lowered_f0_hz: PitchRange = (85.0, 140.0)
+    raised_voice_frac: Fraction = 0.2
+    """Share of the other speech segments whose pitch is raised with formants kept."""
+    raised_f0_hz: PitchRange = (170.0, 260.0)
     room_frac: Fraction = 0.75
     """Share of speech segments heard in a synthetic room; the reverberant speech is the target."""
     room_t60_s: SecondsRange = (0.12, 0.6)
@@ -74,12 +80,19 @@ def change_speed(samples: FloatArray, speed: float) -> NDArray[np.float32]:
 def vary_voice(
     samples: FloatArray, settings: Augmentation, *, rate_hz: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Speech at another speed and, for some segments, at a man's pitch."""
-    if rng.random() < settings.lowered_voice_frac:
+    """Speech at another speed and, for some segments, at another pitch.
+
+    A voice below where it is to be lowered to, or above where it is to be raised to, stays.
+    """
+    drawn = rng.random()
+    lowered = drawn < settings.lowered_voice_frac
+    others_frac = 1.0 - settings.lowered_voice_frac
+    if lowered or drawn < settings.lowered_voice_frac + others_frac * settings.raised_voice_frac:
         f0_hz = median_f0_hz(samples, rate_hz=rate_hz)
-        target_hz = rng.uniform(*settings.lowered_f0_hz)
-        if f0_hz > target_hz:
-            samples = lower_pitch(samples, max(target_hz / f0_hz, 0.35), rate_hz=rate_hz)
+        target_hz = rng.uniform(*(settings.lowered_f0_hz if lowered else settings.raised_f0_hz))
+        if f0_hz and (f0_hz > target_hz) == lowered:
+            ratio = float(np.clip(target_hz / f0_hz, LEAST_PITCH_RATIO, LARGEST_PITCH_RATIO))
+            samples = change_pitch(samples, ratio, rate_hz=rate_hz)
     return change_speed(samples, rng.uniform(*settings.speech_speed))
 
 

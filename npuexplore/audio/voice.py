@@ -1,4 +1,4 @@
-"""Lower a voice while keeping its formants: pitch-synchronous overlap-add (Moulines and Charpentier 1990).
+"""Lower or raise a voice, formants kept: pitch-synchronous overlap-add (Moulines and Charpentier 1990).
 
 Small recorded corpora are mostly women's voices; lowered copies stand in for the men who are missing.
 """
@@ -44,8 +44,8 @@ def median_f0_hz(samples: FloatArray, *, rate_hz: int) -> float:
     return float(np.median(voiced)) if voiced.size else 0.0
 
 
-def lower_pitch(samples: FloatArray, ratio: float, *, rate_hz: int) -> NDArray[np.float32]:
-    """The same speech with its fundamental multiplied by `ratio` (0.3..1), formants and timing kept.
+def change_pitch(samples: FloatArray, ratio: float, *, rate_hz: int) -> NDArray[np.float32]:
+    """The same speech with its fundamental multiplied by `ratio` (0.3..2), formants and timing kept.
 
     samples : (N,) float32 ; returns (N,) float32
     """

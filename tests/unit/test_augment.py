@@ -14,7 +14,7 @@ from npuexplore.audio.augment import (
     slow_gains,
     vary_voice,
 )
-from npuexplore.audio.voice import lower_pitch, median_f0_hz, pitch_track
+from npuexplore.audio.voice import change_pitch, median_f0_hz, pitch_track
 
 RATE_HZ = 16_000
 FREQUENCIES_HZ = np.fft.rfftfreq(512, 1 / RATE_HZ)
@@ -42,21 +42,23 @@ def test_noise_and_silence_have_no_pitch():
     assert median_f0_hz(np.zeros(RATE_HZ, np.float32), rate_hz=RATE_HZ) == 0.0
 
 
-@pytest.mark.parametrize("ratio", [0.5, 0.7])
-def test_lowering_the_pitch_multiplies_f0_by_the_ratio(ratio):
-    high = tiny_study.vowel(240.0, seconds=1.0)
-    low = lower_pitch(high, ratio, rate_hz=RATE_HZ)
-    assert low.shape == high.shape
-    assert median_f0_hz(low, rate_hz=RATE_HZ) == pytest.approx(ratio * 240.0, rel=0.03)
+@pytest.mark.parametrize(("f0_hz", "ratio"), [(240.0, 0.5), (240.0, 0.7), (110.0, 1.6), (130.0, 2.0)])
+def test_changing_the_pitch_multiplies_f0_by_the_ratio(f0_hz, ratio):
+    before = tiny_study.vowel(f0_hz, seconds=1.0)
+    after = change_pitch(before, ratio, rate_hz=RATE_HZ)
+    assert after.shape == before.shape
+    assert median_f0_hz(after, rate_hz=RATE_HZ) == pytest.approx(ratio * f0_hz, rel=0.03)
 
 
-def test_lowering_the_pitch_keeps_the_formants():
-    high = tiny_study.vowel(220.0, seconds=1.0)
-    low = lower_pitch(high, 0.5, rate_hz=RATE_HZ)
+@pytest.mark.parametrize(("f0_hz", "ratio"), [(220.0, 0.5), (110.0, 2.0)])
+def test_changing_the_pitch_keeps_the_formants(f0_hz, ratio):
+    high = tiny_study.vowel(f0_hz, seconds=1.0)
+    low = change_pitch(high, ratio, rate_hz=RATE_HZ)
     before, after = spread_db(high, width_hz=250.0), spread_db(low, width_hz=250.0)
     shift_db = np.median(after - before)
     assert np.abs(after - before - shift_db).mean() < 4.0
-    slower = change_speed(high, 0.5)[: high.size]
+    slower = change_speed(high, ratio)[: high.size]
+    before = before if slower.size == high.size else spread_db(high[: slower.size], width_hz=250.0)
     moved = spread_db(slower, width_hz=250.0)
     assert np.abs(moved - before - np.median(moved - before)).mean() > 8.0
 
@@ -64,13 +66,13 @@ def test_lowering_the_pitch_keeps_the_formants():
 @pytest.mark.parametrize("samples", [1, 40, 300, 2_000])
 def test_lowering_the_pitch_of_very_little_sound_keeps_its_length(samples):
     sound = tiny_study.vowel(200.0, seconds=1.0)[:samples]
-    for made in (lower_pitch(sound, 0.5, rate_hz=RATE_HZ), lower_pitch(0.0 * sound, 0.5, rate_hz=RATE_HZ)):
+    for made in (change_pitch(sound, 0.5, rate_hz=RATE_HZ), change_pitch(0.0 * sound, 0.5, rate_hz=RATE_HZ)):
         assert made.shape == sound.shape
         assert np.isfinite(made).all()
 
 
 def test_lowering_the_pitch_of_silence_is_silence():
-    assert not lower_pitch(np.zeros(8_000, np.float32), 0.5, rate_hz=RATE_HZ).any()
+    assert not change_pitch(np.zeros(8_000, np.float32), 0.5, rate_hz=RATE_HZ).any()
 
 
 def test_sound_at_twice_the_speed_lasts_half_as_long_an_octave_higher():
@@ -92,6 +94,32 @@ def test_a_womans_voice_is_lowered_into_the_range():
     voice = tiny_study.vowel(230.0, seconds=0.5)
     varied = vary_voice(voice, settings, rate_hz=RATE_HZ, rng=np.random.default_rng(1))
     assert 110.0 < median_f0_hz(varied, rate_hz=RATE_HZ) < 130.0
+
+
+def test_a_mans_voice_is_raised_into_the_range_and_a_womans_is_not():
+    settings = Augmentation(
+        lowered_voice_frac=0.0, raised_voice_frac=1.0, raised_f0_hz=(195.0, 205.0), speech_speed=(1.0, 1.0)
+    )
+    for f0_hz, expected in ((115.0, 200.0), (240.0, 240.0)):
+        voice = tiny_study.vowel(f0_hz, seconds=0.5)
+        varied = vary_voice(voice, settings, rate_hz=RATE_HZ, rng=np.random.default_rng(1))
+        assert median_f0_hz(varied, rate_hz=RATE_HZ) == pytest.approx(expected, rel=0.05)
+
+
+def test_pitches_reach_from_85_to_260_hz():
+    settings = Augmentation(lowered_voice_frac=0.5, raised_voice_frac=1.0, speech_speed=(1.0, 1.0))
+    found = [
+        median_f0_hz(
+            vary_voice(
+                tiny_study.vowel(f0, seconds=0.3), settings, rate_hz=RATE_HZ, rng=np.random.default_rng(seed)
+            ),
+            rate_hz=RATE_HZ,
+        )
+        for seed in range(12)
+        for f0 in (130.0, 230.0)
+    ]
+    assert 80.0 < min(found) < 100.0
+    assert 240.0 < max(found) < 270.0
 
 
 def test_a_room_begins_with_the_direct_sound_and_decays_by_60_db():
