@@ -92,3 +92,10 @@ def test_the_line_of_a_broken_reference_counts_rows_that_are_left_out(cli, folde
     (folder / "hot_loops.csv").write_text("\n".join(lines) + "\n")
 
     assert "hot_loops.csv:3:" in cli("verify", "reference").sentence
+
+
+def test_the_line_of_a_broken_cell_counts_rows_that_are_left_out_and_blank_lines(cli, folder):
+    lines = [HOT, HOT_ROWS[2], "", "  ", HOT_ROWS[0].replace("m4,", "m99,", 1)]
+    (folder / "hot_loops.csv").write_text("\n".join(lines) + "\n")
+
+    assert "hot_loops.csv:5: core: got 'm99'" in cli("verify", "reference").sentence

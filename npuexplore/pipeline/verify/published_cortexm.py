@@ -27,7 +27,7 @@ from npuexplore.pipeline.verify.silicon_rows import (
     full_stack,
     is_known_core,
 )
-from npuexplore.pipeline.verify.tables import reference_column
+from npuexplore.pipeline.verify.tables import line_of, reference_column
 
 Entry = dict[str, Any]
 REFERENCE = "latency_ms"
@@ -86,8 +86,8 @@ def usable(table: pd.DataFrame, path: Path) -> tuple[NDArray[np.bool_], list[str
     """(n,) rows with a shape and a core that we know, and a sentence about each of the others."""
     reasons = [_missing(row) for _, row in table.iterrows()]
     sentences = [
-        f"{path.name}:{line + 2}: {row.device}, {row.workload}, {row.stack}: {reason}"
-        for line, (row, reason) in enumerate(zip(table.itertuples(), reasons, strict=True))
+        f"{path.name}:{line_of(table, place)}: {row.device}, {row.workload}, {row.stack}: {reason}"
+        for place, (row, reason) in enumerate(zip(table.itertuples(), reasons, strict=True))
         if reason
     ]
     return np.array([not reason for reason in reasons]), sentences

@@ -19,7 +19,7 @@ from npuexplore.hardware.cortex_m import COUNTED_CORES, ToolchainName
 from npuexplore.hardware.kernels.product import product_kernel
 from npuexplore.hardware.kernels.sparse import SparseKernel, sparse_kernels
 from npuexplore.pipeline.verify.replay import Ours, Replay
-from npuexplore.pipeline.verify.tables import known_values
+from npuexplore.pipeline.verify.tables import known_values, line_of
 from npuexplore.units import ceil_div
 
 TOOLCHAINS: tuple[str, ...] = get_args(ToolchainName)
@@ -96,16 +96,18 @@ def possible_products(table: pd.DataFrame, path: Path) -> None:
     for name in ("in", "out"):
         sides = table[name].to_numpy()
         if not ((sides >= 1) & (sides <= LARGEST_SIDE)).all():
-            line = int(np.argmin((sides >= 1) & (sides <= LARGEST_SIDE)))
-            raise BadInput(f"{path}:{line + 2}: {name}: got {sides[line]}; give 1 to {LARGEST_SIDE}")
+            place = int(np.argmin((sides >= 1) & (sides <= LARGEST_SIDE)))
+            line = line_of(table, place)
+            raise BadInput(f"{path}:{line}: {name}: got {sides[place]}; give 1 to {LARGEST_SIDE}")
 
 
 def densities_up_to_full(table: pd.DataFrame, path: Path) -> None:
     """Raises BadInput, with its line, for more than all weights."""
     densities = table["density_pct"].to_numpy()
     if (densities > 100.0).any():
-        line = int(np.argmax(densities > 100.0))
-        raise BadInput(f"{path}:{line + 2}: density_pct: got {densities[line]:g}; give 0 to 100")
+        place = int(np.argmax(densities > 100.0))
+        line = line_of(table, place)
+        raise BadInput(f"{path}:{line}: density_pct: got {densities[place]:g}; give 0 to 100")
 
 
 REPLAY = Replay(

@@ -21,6 +21,7 @@ from npuexplore.cost.ethos_u.real_weights import RealWeights
 from npuexplore.cost.ethos_u.schedule import Layer, Storage, schedule
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.verify.replay import Ours, Replay
+from npuexplore.pipeline.verify.tables import LINE, line_of
 from npuexplore.pipeline.verify.vela_parts import PLACE_COLUMNS, Place, known_structures, places
 from npuexplore.pipeline.verify.weights import block_shape, recorded_weights
 from npuexplore.units import ceil_div
@@ -58,11 +59,10 @@ def _possible_cases(table: pd.DataFrame, path: Path) -> None:
         ("sparsity", table["sparsity"].to_numpy() <= 1.0, "0 to 1"),
     ):
         if not good.all():
-            line = int(np.argmin(good))
-            raise BadInput(f"{path}:{line + 2}: {name}: got {table[name].iloc[line]}; give {allowed}")
-    for line, (structure, inputs) in enumerate(
-        zip(table["structure"], table["in_features"], strict=True), start=2
-    ):
+            place = int(np.argmin(good))
+            line = line_of(table, place)
+            raise BadInput(f"{path}:{line}: {name}: got {table[name].iloc[place]}; give {allowed}")
+    for structure, inputs, line in zip(table["structure"], table["in_features"], table[LINE], strict=True):
         try:
             block_shape(structure, rows=1, columns=int(inputs))
         except BadInput as error:

@@ -32,7 +32,7 @@ COMMAND = Command("product", (INPUT,), OUTPUT)
 def run(table: pd.DataFrame, path: Path) -> Ours:
     """Our figures for every row."""
     known_structures(table, path)
-    bounds = slice_bounds(table["ofm_depth_slices"], table["out_features"], path)
+    bounds = slice_bounds(table, path, outputs="out_features")
     ours = {name: np.zeros(len(table), np.int64) for name in QUANTITIES}
     ours["mac_count"][:] = mac_count(table["in_features"], table["out_features"], table["weight_format"])
     for place in places(table, path):

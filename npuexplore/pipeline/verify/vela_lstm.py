@@ -17,6 +17,7 @@ from npuexplore.cost.ethos_u.streams import access_cycles
 from npuexplore.errors import BadInput
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.pipeline.verify.replay import Ours, Replay
+from npuexplore.pipeline.verify.tables import line_of
 from npuexplore.pipeline.verify.vela_fc import PARTS, fast, two_four
 from npuexplore.pipeline.verify.vela_lstm_steps import LstmSchedules, gate_weights
 from npuexplore.pipeline.verify.vela_parts import (
@@ -62,7 +63,7 @@ class _Run:
 def run(table: pd.DataFrame, path: Path) -> Ours:
     """Our figures for every row."""
     known_structures(table, path)
-    bounds = slice_bounds(table["ofm_depth_slices"], table["hidden"], path)
+    bounds = slice_bounds(table, path, outputs="hidden")
     runs = [each for place in places(table, path) for each in _runs(table, place, path)]
     slack = _slack(table, runs, bounds)
     ours = {name: np.zeros(len(table), np.int64) for name in QUANTITIES}
@@ -103,7 +104,7 @@ def _runs(table: pd.DataFrame, place: Place, path: Path) -> list[_Run]:
     if beyond.any():
         row = int(place.rows[int(np.argmax(beyond))])
         raise BadInput(
-            f"{path}:{row + 2}: op_index: got {table['op_index'].iloc[row]}; a layer of "
+            f"{path}:{line_of(table, row)}: op_index: got {table['op_index'].iloc[row]}; a layer of "
             f"{table['time_steps'].iloc[row]} steps has {len(first)} commands in the first and "
             f"{len(later)} in every other"
         )

@@ -19,7 +19,7 @@ from npuexplore.errors import BadInput
 from npuexplore.hardware.ethos_u import EthosU
 from npuexplore.hardware.load import compose_profile
 from npuexplore.hardware.profile import HardwareProfile
-from npuexplore.pipeline.verify.tables import known_values
+from npuexplore.pipeline.verify.tables import LINE, known_values, line_of
 
 PLACE_COLUMNS = ("accelerator", "system_config", "memory_mode")
 MEMORY_COLUMNS = ("sram_access_cycles", "dram_access_cycles", "flash_access_cycles")
@@ -44,7 +44,7 @@ def places(table: pd.DataFrame, path: Path) -> Iterator[Place]:
         profile = _profile(accelerator, system)
         if mode not in profile.memory_modes:
             raise BadInput(
-                f"{path}:{int(rows[0]) + 2}: memory_mode: got {mode!r}; system {system} has "
+                f"{path}:{line_of(table, int(rows[0]))}: memory_mode: got {mode!r}; system {system} has "
                 f"{', '.join(profile.memory_modes)}"
             )
         assert isinstance(profile.engine, EthosU)
@@ -61,10 +61,13 @@ def known_structures(table: pd.DataFrame, path: Path) -> None:
     )
 
 
-def slice_bounds(cells: pd.Series, outputs: pd.Series, path: Path) -> list[tuple[int, ...]]:
-    """Bounds of the depth slices of each row, `0|16|64`; raises BadInput for cells that are no bounds."""
+def slice_bounds(table: pd.DataFrame, path: Path, *, outputs: str) -> list[tuple[int, ...]]:
+    """Bounds of the depth slices of each row, `0|16|64`; raises BadInput for cells that are no bounds.
+
+    outputs : column with what the last bound must be
+    """
     found = []
-    for line, (cell, last) in enumerate(zip(cells, outputs, strict=True), start=2):
+    for cell, last, line in zip(table["ofm_depth_slices"], table[outputs], table[LINE], strict=True):
         parts = cell.split("|")
         bounds = tuple(int(part) for part in parts if part.isdigit())
         rising = len(bounds) == len(parts) and list(bounds) == sorted(set(bounds))
