@@ -14,16 +14,16 @@ CACHED_CORES = ("m7", "m55", "m85")
 def memory_factor(row: SiliconRow, rows: Sequence[SiliconRow]) -> tuple[float, str]:
     """Cycles of a board over those without wait states, and what says so; its own rows never count.
 
-    The median over scored rows of other boards with the core ("4 M33 rows"). Where there are none, 1 for
+    The median over scored rows of other boards with the core ("M33 rows: 4"). Where there are none, 1 for
     cores with caches ("caches"), else the median over scored rows of boards with cores that have none.
     """
     others = [other for other in rows if other.scored and other.board != row.board]
     same = [other.ratio for other in others if other.core == row.core]
     if same:
-        return median(same), f"{len(same)} {row.core.removeprefix('Cortex-')} rows"
+        return median(same), f"{row.core.removeprefix('Cortex-')} rows: {len(same)}"
     if core_of(row.core) in CACHED_CORES:
         return 1.0, "caches"
     near = [other.ratio for other in others if core_of(other.core) not in CACHED_CORES]
     if near:
-        return median(near), f"{len(near)} rows of other cores"
+        return median(near), f"rows of other cores: {len(near)}"
     return 1.0, "nothing"
