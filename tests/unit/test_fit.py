@@ -12,7 +12,7 @@ from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
 from npuexplore.train.apply import mask_of, one_shot
 from npuexplore.train.fit import FitRecipe, FitState, fit
 from npuexplore.train.model import Treatment, forward, init_params
-from npuexplore.train.primitives.head import error_ratio_db
+from npuexplore.train.primitives.head import head_loss
 from npuexplore.train.pruning import pruning_ramp
 from npuexplore.workload.network import Network
 
@@ -238,8 +238,9 @@ def test_retraining_regains_what_one_shot_compression_lost():
     unheard = batch_at(1000)
 
     def error_db(params):
-        mask = mask_of(params, unheard.features / SCALE, NETWORK, PLAN) @ SYNTHESIS
-        return error_ratio_db(mask, unheard.noisy_power, unheard.cross, unheard.clean_power)[0].mean()
+        powers = {name: getattr(unheard, name) for name in ("noisy_power", "cross", "clean_power")}
+        mask = mask_of(params, unheard.features / SCALE, NETWORK, PLAN)
+        return float(head_loss(mask, synthesis=SYNTHESIS, **powers))
 
     assert error_db(after.params) < error_db(before) - 0.3
 

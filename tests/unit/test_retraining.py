@@ -17,7 +17,7 @@ from npuexplore.train.apply import mask_of, one_shot
 from npuexplore.train.best import Diverged
 from npuexplore.train.distillation import Teacher, taught_loss, teachers_target
 from npuexplore.train.fit import FitRecipe, FitState, RetrainRecipe, fit
-from npuexplore.train.primitives.head import error_ratio_db
+from npuexplore.train.primitives.head import head_loss
 from npuexplore.train.recipe import Distillation
 
 METHODS = {
@@ -36,8 +36,9 @@ def recipe_of(steps=14, **changes):
 
 def unheard_db(params, plan=PLAN):
     batch = batch_at(1000)
-    mask = mask_of(params, batch.features / SCALE, NETWORK, plan) @ SYNTHESIS
-    return float(error_ratio_db(mask, batch.noisy_power, batch.cross, batch.clean_power)[0].mean())
+    powers = {name: getattr(batch, name) for name in ("noisy_power", "cross", "clean_power")}
+    mask = mask_of(params, batch.features / SCALE, NETWORK, plan)
+    return float(head_loss(mask, synthesis=SYNTHESIS, **powers))
 
 
 def retrain(recipe, *, plan=PLAN, batches=batch_at, **options):

@@ -34,18 +34,6 @@ Distance = Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
 Half the error's derivative in the mask goes to `out`."""
 
 
-def error_ratio_db(
-    mask: FloatArray, noisy_power: FloatArray, cross: FloatArray, clean_power: FloatArray
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(B,) log error ratio of every utterance in dB, and (B,) its floored error energy.
-
-    mask, noisy_power, cross, clean_power : (T, B, K).
-    """
-    slope = noisy_power * mask
-    slope -= cross
-    return _ratio_db(_error_energy(mask.copy(), slope, cross, clean_power), _energy(clean_power))
-
-
 def _energy(values: FloatArray) -> NDArray[np.float64]:
     """(B,) sums over frames and bins of (T, B, K)."""
     return np.asarray(values.sum(axis=2).sum(axis=0, dtype=np.float64))
