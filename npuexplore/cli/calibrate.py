@@ -21,34 +21,43 @@ SUFFIX = "-calibrated"
 """Ends the name of a profile that nobody named."""
 
 
+Measured = Annotated[
+    Path | None, typer.Argument(metavar="MEASURED.csv", help="Measured layers and networks.")
+]
+Profile = Annotated[
+    str | None, typer.Option("--profile", "-p", help="Profile of the part: a name or a path.")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="YAML file of the new profile.")]
+Name = Annotated[str | None, typer.Option(help="Name of the new profile, in your own folder of profiles.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Rows to take: column=value, with * for any text; may be repeated."),
+]
+Coefficients = Annotated[
+    str | None,
+    typer.Option(help="memory_wait_ratio, cycles_per_layer, elementwise, sparse, product; by comma."),
+]
+Board = Annotated[str | None, typer.Option(help="Where it was measured.")]
+Stack = Annotated[str | None, typer.Option(help="Kernels, compiler and runtime measured.")]
+Day = Annotated[str | None, typer.Option(help="Day of the measurements, YYYY-MM-DD.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")]
+Example = Annotated[
+    bool, typer.Option("--example", help="Print an example of MEASURED.csv, and do nothing else.")
+]
+
+
 def calibrate(
-    measured: Annotated[
-        Path | None, typer.Argument(metavar="MEASURED.csv", help="Measured layers and networks.")
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", help="Profile of the part: a name or a path.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="YAML file of the new profile.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the new profile, in your own folder of profiles.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="Rows to take: column=value, with * for any text; may be repeated."),
-    ] = None,
-    coefficients: Annotated[
-        str | None,
-        typer.Option(help="memory_wait_ratio, cycles_per_layer, elementwise, sparse, product; by comma."),
-    ] = None,
-    board: Annotated[str | None, typer.Option(help="Where it was measured.")] = None,
-    stack: Annotated[str | None, typer.Option(help="Kernels, compiler and runtime measured.")] = None,
-    date: Annotated[str | None, typer.Option(help="Day of the measurements, YYYY-MM-DD.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")] = False,
-    example: Annotated[
-        bool, typer.Option("--example", help="Print an example of MEASURED.csv, and do nothing else.")
-    ] = False,
+    measured: Measured = None,
+    profile: Profile = None,
+    output: Output = None,
+    name: Name = None,
+    where: Where = None,
+    coefficients: Coefficients = None,
+    board: Board = None,
+    stack: Stack = None,
+    date: Day = None,
+    force: Force = False,
+    example: Example = False,
     as_json: Json = False,
 ) -> None:
     """Fit a Cortex-M profile to measurements, and write a new profile whose estimates have intervals."""
