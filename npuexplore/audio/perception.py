@@ -9,8 +9,8 @@ All take mono samples of one length by keyword, and the rate they were taken at.
 `dnsmos` (Reddy et al. 2022, P.835) estimates opinions of speech, background and whole from the sound
 alone, 1..5, at 16 kHz, by a network that the package speechmos brings along.
 
-PESQ and DNSMOS need the extras of their names: the first is built from the ITU's C code, whose licence
-limits its use, the second runs in onnxruntime.
+PESQ and DNSMOS need the extras of their names: the first is built from the ITU's C code, whose owners
+limit its use, the second runs in onnxruntime.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def dnsmos(*, estimate: Samples, rate_hz: int) -> tuple[float, float, float]:
 
 
 NEEDS = {
-    "pesq": (("pesq",), "is built from source with a C compiler, under the ITU's licence"),
+    "pesq": (("pesq",), "is built from source with a C compiler and has a restrictive licence"),
     "dnsmos": (("onnxruntime", "speechmos"), "brings the network's weights along"),
 }
 """What each optional metric imports, and what to know of installing it."""
