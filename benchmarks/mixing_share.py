@@ -2,7 +2,7 @@
 
 python benchmarks/mixing_share.py --json
 The recipe is that of a study (studies/hearing-aid.yaml), on noise in place of speech. `wait_share_frac`: time
-until a batch that another process mixed is there, over the time of a step; `mixing_cpu_frac`: processor time of
+until a batch that another process mixed is there, over the time of a step; `mixing_cpu_frac`: CPU time of
 mixing one, over that of a step. Medians of interleaved rounds.
 """
 

@@ -13,7 +13,7 @@ from npuexplore.audio.mixtures import MixtureRecipe
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.compression.removed_units import smaller_network, units_left
 from npuexplore.errors import BadInput, NpuexploreError
-from npuexplore.pipeline import jobs
+from npuexplore.pipeline import ahead, jobs
 from npuexplore.pipeline.checkpoints import read_network
 from npuexplore.pipeline.jobs import TrainingJob, train
 from npuexplore.pipeline.problem import load_problem
@@ -190,7 +190,7 @@ def test_the_smaller_network_gives_the_same_masks(given, tmp_path):
 
 
 def test_a_diverging_run_keeps_its_best_network_and_overwrites_nothing(given, tmp_path, monkeypatch):
-    made = jobs.training_batches
+    made = ahead.training_batches
 
     def breaking(*arguments, **options):
         batch_at = made(*arguments, **options)
@@ -201,7 +201,7 @@ def test_a_diverging_run_keeps_its_best_network_and_overwrites_nothing(given, tm
 
         return batches
 
-    monkeypatch.setattr(jobs, "training_batches", breaking)
+    monkeypatch.setattr(ahead, "training_batches", breaking)
     job = retraining(given, tmp_path)
     with pytest.raises(NpuexploreError) as caught:
         train(job)
