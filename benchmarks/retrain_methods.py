@@ -44,7 +44,7 @@ CHOICES = {
     "unit 2.9x": LayerPlan(structure="unit", sparsity_frac=UNITS_FOR_2_9),
 }
 METHODS: dict[str, dict[str, Any]] = {
-    "learned": {"method": "learned"},
+    "learned": {"method": "learned", "budget": "layer"},
     "learned, network budget": {"method": "learned", "budget": "network"},
     "gradual": {"method": "gradual"},
     "frozen": {"method": "frozen"},

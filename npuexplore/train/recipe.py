@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from npuexplore.documents.model import Model
 from npuexplore.train.losses import LossName
 
-Method = Literal["learned", "gradual", "frozen", "offline"]
+Method = Literal["gradual", "learned", "frozen", "offline"]
 """How masks come about; words of the YAML."""
 Budget = Literal["layer", "network"]
 
@@ -52,10 +52,10 @@ class Distillation(Model):
 class RetrainRecipe(FitRecipe):
     """How a compressed network is made of a trained one."""
 
-    method: Method = "learned"
-    """`learned`: thresholds learn with the weights under a steered penalty. `gradual`: the smallest groups
-    go, more and more of them on a cubic schedule. `frozen`: they go at once, and the rest learns on.
-    `offline`: they go after training, and nothing learns."""
-    budget: Budget = "layer"
+    method: Method = "gradual"
+    """`gradual`: the smallest groups of a layer go, more and more of them on a cubic schedule. `learned`:
+    thresholds learn with the weights under a steered penalty. `frozen`: the smallest go at once, and the rest
+    learns on. `offline`: they go after training, and nothing learns."""
+    budget: Budget = "network"
     """Under `learned`: whether every layer keeps what the plan says, or the network as a whole does."""
     distillation: Distillation | None = None

@@ -21,7 +21,7 @@ from npuexplore.train.primitives.head import head_loss
 from npuexplore.train.recipe import Distillation
 
 METHODS = {
-    "learned": {"method": "learned"},
+    "learned": {"method": "learned", "budget": "layer"},
     "network budget": {"method": "learned", "budget": "network"},
     "gradual": {"method": "gradual"},
     "frozen": {"method": "frozen"},

@@ -105,6 +105,7 @@ def test_the_pull_of_a_group_is_the_slope_of_the_loss_in_its_presence():
 
 def retrained(plan, steps=60, **options):
     states = {}
+    options = {"method": "learned", **options}
     recipe = RetrainRecipe(steps=steps, warmup_steps=3, peak_rate=0.01, checkpoint_steps=1, **options)
     given = {"synthesis": SYNTHESIS, "feature_scale": SCALE}
     result = fit(

@@ -85,13 +85,17 @@ def test_the_method_of_a_study_is_that_of_its_picks(method, given, tmp_path):
     np.testing.assert_array_equal(read.params["lstm_1"]["w_hh"], trained.params["lstm_1"]["w_hh"])
 
 
-def test_thresholds_learn_unless_the_study_says_otherwise(tmp_path):
+def test_pruning_is_gradual_unless_the_study_says_otherwise(tmp_path):
     recipe = load_problem(tiny_study.write_study(tmp_path)).study.retrain
-    assert (recipe.method, recipe.budget, recipe.distillation) == ("learned", "layer", None)
+    assert (recipe.method, recipe.budget, recipe.distillation) == ("gradual", "network", None)
 
 
 def test_a_study_may_ask_for_a_teacher_and_a_budget_of_the_whole_network(given, tmp_path):
-    retrain = {"budget": "network", "distillation": {"target": "masks", "share_frac": 0.3}}
+    retrain = {
+        "method": "learned",
+        "budget": "network",
+        "distillation": {"target": "masks", "share_frac": 0.3},
+    }
     recipe = load_problem(tiny_study.write_study(tmp_path, retrain=retrain)).study.retrain
     assert recipe.distillation.target == "masks"
     trained = train(replace(retraining(given, tmp_path), recipe=recipe))
@@ -166,7 +170,7 @@ def test_a_curve_has_a_row_per_step(given, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_network_without_some_units_is_smaller_on_disk_and_the_same_when_read(method, given, tmp_path):
-    trained = train(retraining(given, tmp_path, plan=UNITS, method=method))
+    trained = train(retraining(given, tmp_path, plan=UNITS, method=method, budget="layer"))
     stored, _ = load_checkpoint(tmp_path / "pick.npz")
     assert stored["params/lstm_1/w_hh"].shape == (16, 4)
     assert stored["params/lstm_2/w_ih"].shape == (16, 4)
