@@ -4,6 +4,9 @@ import os
 import time
 from pathlib import Path
 
+PATIENCE_S = 15.0
+"""How long a process may take to notice that who started it is gone, on a machine with other work."""
+
 
 def is_running(process_id):
     """Whether a process is there and no zombie."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import output_of, program, run_program
-from processes import marked, none_within
+from processes import PATIENCE_S, marked, none_within
 
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.quantize import integer_weights
@@ -141,16 +141,22 @@ def test_neither_results_nor_report_tell_where_when_or_by_whom(finished):
     }  # fmt: skip
 
 
-def test_a_second_run_returns_at_once_and_touches_nothing(finished, tiny, recordings, cli):
-    before = snapshot(finished)
-    outcome = cli("study", "run", tiny, "--data", recordings, "--runs", finished.parent)
+@pytest.fixture
+def own_run(finished, tmp_path):
+    """A copy of the finished run, for a test that starts it: a run belongs to one process at a time."""
+    return Path(shutil.copytree(finished, tmp_path / "runs" / finished.name))
+
+
+def test_a_second_run_returns_at_once_and_touches_nothing(own_run, tiny, recordings, cli):
+    before = snapshot(own_run)
+    outcome = cli("study", "run", tiny, "--data", recordings, "--runs", own_run.parent)
     assert outcome.code == 0
-    assert f"Report: {finished / 'report.html'}" in outcome.err
-    assert snapshot(finished) == before
+    assert f"Report: {own_run / 'report.html'}" in outcome.err
+    assert snapshot(own_run) == before
 
 
-def test_json_of_a_finished_run_is_its_results_and_nothing_else(finished, results, tiny, recordings, cli):
-    for verb in (("run", tiny, "--runs", finished.parent), ("resume", finished)):
+def test_json_of_a_finished_run_is_its_results_and_nothing_else(own_run, results, tiny, recordings, cli):
+    for verb in (("run", tiny, "--runs", own_run.parent), ("resume", own_run)):
         outcome = cli("study", *verb, "--data", recordings, "--json")
         assert outcome.code == 0
         assert json.loads(outcome.out) == results
@@ -172,41 +178,41 @@ def test_a_report_is_drawn_again_from_the_results(finished, results, tmp_path, c
     assert (copy / "report.html").read_text() == render_page(results)
 
 
-def test_the_run_of_another_study_is_refused_with_the_difference(finished, tiny, recordings, tmp_path, cli):
+def test_the_run_of_another_study_is_refused_with_the_difference(own_run, tiny, recordings, tmp_path, cli):
     text = tiny.read_text().replace("trials: 24", "trials: 25")
     (tmp_path / "study.yaml").write_text(text)
     shutil.copy(tiny.parent / "net.yaml", tmp_path)
-    before = snapshot(finished)
-    outcome = cli("study", "run", tmp_path / "study.yaml", "--data", recordings, "--runs", finished.parent)
+    before = snapshot(own_run)
+    outcome = cli("study", "run", tmp_path / "study.yaml", "--data", recordings, "--runs", own_run.parent)
     assert outcome.code == 2
     assert "study.search.trials: 24 -> 25" in outcome.sentence
-    assert snapshot(finished) == before
+    assert snapshot(own_run) == before
 
 
-def test_the_run_of_other_data_is_refused_with_the_difference(finished, tiny, recordings, tmp_path, cli):
+def test_the_run_of_other_data_is_refused_with_the_difference(own_run, tiny, recordings, tmp_path, cli):
     shutil.copytree(recordings, tmp_path / "data")
     (tmp_path / "data" / "noise" / "hiss_3.wav").rename(tmp_path / "data" / "noise" / "hiss_4.wav")
-    outcome = cli("study", "run", tiny, "--data", tmp_path / "data", "--runs", finished.parent)
+    outcome = cli("study", "run", tiny, "--data", tmp_path / "data", "--runs", own_run.parent)
     assert outcome.code == 2
     assert "data.sha256" in outcome.sentence
 
 
-def test_stages_of_a_finished_run_have_nothing_to_do(finished, tiny, recordings, cli):
-    before = snapshot(finished)
+def test_stages_of_a_finished_run_have_nothing_to_do(own_run, tiny, recordings, cli):
+    before = snapshot(own_run)
     for verb in ("train", "search", "retrain"):
-        assert cli(verb, tiny, "--data", recordings, "--runs", finished.parent).code == 0
-    assert snapshot(finished) == before
+        assert cli(verb, tiny, "--data", recordings, "--runs", own_run.parent).code == 0
+    assert snapshot(own_run) == before
 
 
-def test_picks_can_be_heard_and_scored(finished, recordings, inside, cli):
+def test_picks_can_be_heard_and_scored(own_run, recordings, inside, cli):
     source = recordings / "speech" / "anna_0.wav"
-    outcome = cli("enhance", "tiny:baseline", source, "out.wav", "--runs", finished.parent)
+    outcome = cli("enhance", "tiny:baseline", source, "out.wav", "--runs", own_run.parent)
     assert outcome.code == 0
     assert (inside / "out.wav").stat().st_size == source.stat().st_size
     for name in ("clean", "noisy"):
         (inside / name).mkdir()
         shutil.copy(source, inside / name / "a.wav")
-    scored = cli("evaluate", f"{finished}:baseline", "--clean", "clean", "--noisy", "noisy", "--json")
+    scored = cli("evaluate", f"{own_run}:baseline", "--clean", "clean", "--noisy", "noisy", "--json")
     document = json.loads(scored.out)
     assert [item["name"] for item in document["files"]] == ["a"]
     assert document["mean"]["sdr_in_db"] == 100.0
@@ -231,7 +237,7 @@ def test_a_run_killed_after_its_baseline_goes_on_without_it_and_ends_in_the_same
     assert marked(mark)
     killed.kill()
     killed.communicate()
-    assert none_within(lambda: marked(mark), seconds=2.0)
+    assert none_within(lambda: marked(mark), seconds=PATIENCE_S)
     baseline = snapshot(run)["baseline.npz"]
     assert run_program(*command).code == 0
     assert snapshot(run)["baseline.npz"] == baseline
@@ -250,4 +256,4 @@ def test_ctrl_c_is_one_sentence_and_leaves_no_process(tiny, recordings, tmp_path
     outcome = output_of(process)
     assert outcome.code == 130
     assert outcome.sentence == "interrupted; the same command goes on where it stopped"
-    assert none_within(lambda: marked(mark), seconds=2.0)
+    assert none_within(lambda: marked(mark), seconds=PATIENCE_S)

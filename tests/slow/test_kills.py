@@ -9,7 +9,7 @@ import time
 import pytest
 import tiny_study
 from command_line import program, run_program
-from processes import marked, none_within
+from processes import PATIENCE_S, marked, none_within
 
 KEPT = ("results.json", "report.html")
 MOMENTS = (
@@ -72,7 +72,7 @@ def run_until(command, runs, stop, *, signal_number=9):
         time.sleep(0.001)
     process.send_signal(signal_number) if process.poll() is None else None
     _, err = process.communicate()
-    assert none_within(lambda: marked(mark), seconds=2.0)
+    assert none_within(lambda: marked(mark), seconds=PATIENCE_S)
     assert process.returncode in (0, -signal_number), err
     return process.returncode == 0
 
