@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from deb_files import write_debs
-from processes import gone_within
+from processes import PATIENCE_S, gone_within
 
 from npuexplore.audio.debian import apt as apt_module
 from npuexplore.audio.debian.apt import Apt, Offer
@@ -214,4 +214,4 @@ def test_apt_ends_with_who_asked_it(tmp_path: Path, fake: FakeApt) -> None:
     process_id = int(started.read_text())
     asker.send_signal(signal.SIGKILL)
     asker.wait()
-    assert gone_within(process_id, 5.0)
+    assert gone_within(process_id, PATIENCE_S)

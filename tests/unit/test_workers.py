@@ -98,4 +98,4 @@ def test_a_worker_does_not_outlive_a_killed_parent():
         sleeper = int(parent.stdout.readline())
         assert is_running(sleeper)
         parent.kill()
-    assert gone_within(sleeper, seconds=2.0)
+    assert gone_within(sleeper, PATIENCE_S)
