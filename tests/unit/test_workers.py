@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import worker_tasks
-from processes import gone_within, is_running
+from processes import PATIENCE_S, gone_within, is_running
 
 from npuexplore.errors import BadInput, EnvironmentLacking, LimitsNotMet, UsageError
 from npuexplore.pipeline.workers import Task, run_tasks
