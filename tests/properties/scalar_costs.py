@@ -58,6 +58,18 @@ class Case:
             return self.gates * self.rows * sum(min(2, columns - start) for start in range(0, columns, 4))
         return elems - nearest(elems * self.zeros)
 
+    def fillers(self, columns: int) -> int:
+        """Zeros stored because 8 bits do not reach the next weight: one for every 255 zeros before it."""
+        if self.choice.structure == "two_four":
+            return 0
+        wide = (self.choice.block or (1, 1))[1]
+        expected = 0.0
+        for group in range(cdiv(columns, wide)):
+            for reach in range(255, columns, 255):
+                if (zero_groups := cdiv(reach, wide)) <= group:
+                    expected += (1.0 - self.zeros) * self.zeros**zero_groups
+        return nearest(self.gates * self.rows * expected)
+
     @property
     def kept_weights(self) -> int:
         if self.choice.structure == "two_four":
@@ -193,7 +205,8 @@ def _option(case: Case, name: str, activations: int) -> Option:
         size, out, looked = {
             "dense": (elems * bits, elems, 0),
             "bitmap": (elems + kept * bits, kept, kept),
-            "csr_delta8": (kept * (bits + 8) + case.gates * case.rows * 16, kept, kept),
+            "csr_delta8": ((kept + case.fillers(columns)) * (bits + 8) + case.gates * case.rows * 16,
+                           kept, kept),
             "block_bitmap": (blocks * engine.map_bits_per_granule + left * high * wide * bits,
                              left * high * wide, left),
             "block_index": (left * (high * wide * bits + engine.index_bits_per_stored_granule)
