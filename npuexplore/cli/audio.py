@@ -60,12 +60,17 @@ def evaluate(
         note(f"Left out: {', '.join(missing)} (pip install 'npuexplore[{','.join(missing)}]')")
     if as_json:
         print_json(document)
-        return
+    else:
+        _show(str(model or enhanced), document)
+
+
+def _show(name: str, document: dict[str, Any]) -> None:
+    """Scores per file and their means."""
     stems = [name.removesuffix("_db") for name in document["mean"] if "_improvement" in name]
     columns = [stem.replace("_improvement", "").upper().replace("_", "-", 1) for stem in stems]
     rows = [[item["name"], *_changes(item)] for item in document["files"]]
     rows.append(["mean", *_changes(document["mean"])])
-    print_table(f"{model or enhanced}: in, out (gained) on {len(rows) - 1} files", ["file", *columns], rows)
+    print_table(f"{name}: in, out (gained) on {len(rows) - 1} files", ["file", *columns], rows)
 
 
 def _changes(scores: dict[str, Any]) -> list[str]:
