@@ -35,15 +35,6 @@ Choose = Callable[[str, Mapping[str, FloatArray], NDArray[np.int64] | None, floa
 INPUT_MATRIX = {"lstm": "w_ih", "gru": "w_ih", "dense": "w", "conv1x1": "w"}
 
 
-def kept_units(units: int, sparsity_frac: float) -> int:
-    """Units that stay of a layer; at least one.
-
-    >>> kept_units(10, 0.25), kept_units(2, 0.9)
-    (8, 1)
-    """
-    return max(1, units - round(sparsity_frac * units))
-
-
 def group_scores(
     weights: FloatArray, structure: str, *, block: tuple[int, int] = (1, 1), gates: int = 1
 ) -> FloatArray:

@@ -59,7 +59,7 @@ def taught_loss(
     loss: Any,
     mask_bands: Any,
     teacher: Teacher,
-    target: Mapping[str, FloatArray],
+    target: Mapping[str, Any],
     *,
     workspace: Workspace | None = None,
 ) -> Any:

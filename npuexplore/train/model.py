@@ -168,10 +168,6 @@ def treat_weights(entry: Mapping[str, Any], layer: Layer, treatment: Treatment |
     return treated
 
 
-def _skip_of(weights: Mapping[str, Any], updates: Updates | None) -> Skip | None:
-    return None if updates is None else Skip(updates, weights.get(GATE_WEIGHTS), weights.get(GATE_BIAS))
-
-
 def _dense_outputs(
     weights: Mapping[str, Any],
     values: Any,

@@ -11,8 +11,6 @@ from scalar_steps import counted_pass_cycles, counted_sequence_cycles
 from npuexplore.cost.cortex_m.elementwise import kernel_cycles, pass_cycles
 from npuexplore.cost.cortex_m.product import product_cycles
 from npuexplore.cost.cortex_m.recurrent import (
-    gru_cycles,
-    lstm_cycles,
     matvec_kernels,
     sequence_cycles,
     unit_cycles,
@@ -22,7 +20,6 @@ from npuexplore.hardware.kernels.elementwise import PassKernel, PassLoop, pass_k
 from npuexplore.hardware.kernels.recurrent import GATES, step_kernel, step_kernels
 
 STEPS, PASSES = step_kernels(), pass_kernels()
-LAYERS = {"lstm_s8": lstm_cycles, "gru_s8": gru_cycles}
 SIZES = st.integers(1, 600)
 cycles = st.floats(0, 100).map(lambda value: round(value, 2))
 
@@ -84,18 +81,17 @@ def test_a_sequence_takes_the_cycles_of_its_steps_counted_one_by_one(
 def test_a_stateful_step_is_its_products_and_what_comes_with_its_units(
     names: tuple[str, str, str], inputs: int, units: int
 ) -> None:
-    core, toolchain, name = names
     product, columns, rows = matvec_kernels(*names), np.array(inputs), np.array(units)
 
-    whole = LAYERS[name](
-        core, toolchain, inputs=columns, units=rows, steps=np.array(1), stateful=np.array(True)
+    whole = sequence_cycles(
+        step_kernel(*names), inputs=columns, units=rows, steps=np.array(1), stateful=np.array(True)
     )
 
     products = product_cycles(product, inputs=columns, outputs=rows) + product_cycles(
         product, inputs=rows, outputs=rows
     )
     activation, rest = unit_cycles(*names, units=rows)
-    assert float(whole) == pytest.approx(float(GATES[name] * products + activation + rest))
+    assert float(whole) == pytest.approx(float(GATES[names[2]] * products + activation + rest))
     assert activation > 0
     assert rest > 0
 
@@ -104,12 +100,10 @@ def test_a_stateful_step_is_its_products_and_what_comes_with_its_units(
 def test_a_first_step_without_a_state_saves_time_and_further_steps_take_equally_long(
     names: tuple[str, str, str], inputs: int, units: int, steps: int
 ) -> None:
-    core, toolchain, name = names
     lengths = np.array([[steps], [steps + 1], [steps + 2]])
 
-    short, longer, longest = LAYERS[name](
-        core,
-        toolchain,
+    short, longer, longest = sequence_cycles(
+        step_kernel(*names),
         inputs=np.array(inputs),
         units=np.array(units),
         steps=lengths,

@@ -366,7 +366,9 @@ def test_what_a_manifest_keeps_for_testing_is_not_chosen_with(
     assert "is both in test" in refusal(tmp_path, **wrong, **also)
 
 
-def test_a_study_may_choose_another_voice_for_validation_than_the_manifest(tmp_path: Path) -> None:
+def test_a_study_may_choose_other_voices_than_the_manifest_and_those_of_another_folder_do_not_matter(
+    tmp_path: Path,
+) -> None:
     make_folder(tmp_path)
     said = {"ann": "train", "bob": "train", "cy": "validation", "di": "test"}
     rows = [f"speech/{name}_000.wav,CC0,{name},,{split}," for name, split in said.items()]
@@ -392,13 +394,6 @@ def test_sound_for_evaluation_only_that_is_to_be_trained_on_is_refused(tmp_path:
     make_folder(tmp_path)
     (tmp_path / "manifest.csv").write_text(f"{HEADER}\nspeech/ann_000.wav,CC0,ann,,train,true")
     assert "manifest.csv:2: evaluation_only is true and split is train" in refusal(tmp_path)
-
-
-def test_voices_of_another_folder_do_not_matter_where_a_manifest_keeps_voices_back(tmp_path: Path) -> None:
-    make_folder(tmp_path)
-    said = {"ann": "train", "bob": "train", "cy": "validation", "di": "test"}
-    rows = [f"speech/{name}_000.wav,CC0,{name},,{split}," for name, split in said.items()]
-    (tmp_path / "manifest.csv").write_text("\n".join([HEADER, *rows]))
     elsewhere = {"test_speakers": ["zoe"], "validation_speakers": ["yan"]}
     assert speakers_of(load(tmp_path, **elsewhere)) == [{"ann", "bob"}, {"cy"}, {"di"}]
     assert "test_speakers" in refusal(tmp_path, test_speakers=["zoe"], validation_speakers=["bob"])

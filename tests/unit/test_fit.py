@@ -6,7 +6,7 @@ import pytest
 from npuexplore.audio.mixtures import SpectralBatch
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.compression.quantize import integer_weights, recurrent_grid, snap
-from npuexplore.compression.sparsity import kept_units, layer_masks
+from npuexplore.compression.sparsity import layer_masks
 from npuexplore.errors import BadInput, NpuexploreError
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
 from npuexplore.train.apply import mask_of, one_shot
@@ -201,7 +201,6 @@ def test_a_feature_scale_that_cannot_divide_is_refused(value):
 
 def test_a_retrained_network_has_exactly_the_planned_zeros():
     masks = run(20, plan=PLAN).masks
-    assert kept_units(8, 0.25) == 6
     assert (~masks["gru"]["bias"]).sum() == 3 * 2
     columns = masks["gru"]["bias"][:8]
     assert not masks["fc"]["w"][:, ~columns].any()

@@ -48,25 +48,6 @@ def _unit_cycles(kernel: StepKernel, units: Counts) -> tuple[Cycles, Cycles]:
     return np.where(units > 0, activation, 0.0), np.where(units > 0, rest, 0.0)
 
 
-def lstm_cycles(
-    core: str, toolchain: str, *, inputs: Counts, units: Counts, steps: Counts, stateful: NDArray[np.bool_]
-) -> Cycles:
-    """Cycles of an LSTM layer called for a sequence, with zero-wait memory; all arguments broadcast.
-
-    A layer that is not stateful starts from zeros, and its first step leaves out the state's products.
-    """
-    kernel = step_kernel(core, toolchain, "lstm_s8")
-    return sequence_cycles(kernel, inputs=inputs, units=units, steps=steps, stateful=stateful)
-
-
-def gru_cycles(
-    core: str, toolchain: str, *, inputs: Counts, units: Counts, steps: Counts, stateful: NDArray[np.bool_]
-) -> Cycles:
-    """The same of a GRU layer, of which single stateful steps were counted."""
-    kernel = step_kernel(core, toolchain, "gru_s8")
-    return sequence_cycles(kernel, inputs=inputs, units=units, steps=steps, stateful=stateful)
-
-
 def sequence_cycles(
     kernel: StepKernel, *, inputs: Counts, units: Counts, steps: Counts, stateful: NDArray[np.bool_]
 ) -> Cycles:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from npuexplore.documents.model import Provenance
-from npuexplore.documents.shipped import shipped_folder
+from npuexplore.hardware.kernels.table import kernel_table
 
 Arithmetic = Literal["float32", "q31", "q15"]
 ELEMENT_BYTES: Mapping[Arithmetic, int] = {"float32": 4, "q31": 4, "q15": 2}
@@ -62,11 +61,6 @@ class DspKernel:
     """Of one logarithm."""
     sources: tuple[KernelSource, ...]
 
-    @property
-    def element_bytes(self) -> int:
-        """Bytes of a sample, a real or an imaginary part."""
-        return ELEMENT_BYTES[self.arithmetic]
-
     def source_of(self, figure: str) -> KernelSource:
         """Where a figure comes from."""
         return next(entry for entry in self.sources if figure in entry.of)
@@ -97,7 +91,7 @@ def dsp_kernel(core: str, arithmetic: Arithmetic) -> DspKernel:
     >>> dsp_kernel("m55", "float32").radix
     4
     """
-    tables = {(row["core"], row["arithmetic"]): row for row in _table()["kernels"]}
+    tables = {(row["core"], row["arithmetic"]): row for row in kernel_table("dsp")["kernels"]}
     row = tables[core, arithmetic]
     fitted = {int(radix): cycles for radix, cycles in row["butterfly_cycles"].items()}
     sources = tuple(
@@ -105,8 +99,3 @@ def dsp_kernel(core: str, arithmetic: Arithmetic) -> DspKernel:
         for each in row["sources"]
     )
     return DspKernel(**(row | {"butterfly_cycles": fitted, "sources": sources}))
-
-
-def _table() -> Any:
-    path = shipped_folder("hw_profiles") / "kernels" / "dsp.json"
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,6 @@ Coefficients lie in `hw_profiles/kernels/elementwise.json`, with their source.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.documents.shipped import shipped_folder
-from npuexplore.errors import BadInput
+from npuexplore.hardware.kernels.table import Place, kernel_entry, listed_kernels
 
 Table = NDArray[np.float64]
 
@@ -50,21 +48,12 @@ def pass_kernel(core: str, toolchain: str, name: str) -> PassKernel:
     >>> [loop.elems for loop in pass_kernel("m4", "gcc12.2-Ofast", "ew_mul_s16").loops]
     [2]
     """
-    kernels = _document()["kernels"].get(core, {}).get(toolchain, {})
-    if name not in kernels:
-        listed = ", ".join(f"{kernel} on {part} under {tools}" for part, tools, kernel in pass_kernels())
-        raise BadInput(f"kernels/elementwise.json: got {name} on {core} under {toolchain}; it has {listed}")
-    return pass_kernel_of(kernels[name])
+    return pass_kernel_of(kernel_entry("elementwise", (core, toolchain, name)))
 
 
-def pass_kernels() -> tuple[tuple[str, str, str], ...]:
-    """Core, toolchain and name of every pass that there is a table of."""
-    return tuple(
-        (core, toolchain, name)
-        for core, toolchains in _document()["kernels"].items()
-        for toolchain, names in toolchains.items()
-        for name in names
-    )
+def pass_kernels() -> tuple[Place, ...]:
+    """Every pass that there is a table of."""
+    return listed_kernels("elementwise")
 
 
 def pass_kernel_of(entry: Mapping[str, Any]) -> PassKernel:
@@ -81,9 +70,3 @@ def pass_kernel_of(entry: Mapping[str, Any]) -> PassKernel:
     return PassKernel(
         loops=loops, left=np.asarray(entry["left"], np.float64), per_call=float(entry["per_call"])
     )
-
-
-@lru_cache(maxsize=1)
-def _document() -> Any:
-    path = shipped_folder("hw_profiles") / "kernels" / "elementwise.json"
-    return json.loads(path.read_text(encoding="utf-8"))

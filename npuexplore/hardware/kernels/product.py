@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.documents.shipped import shipped_folder
-from npuexplore.errors import BadInput
+from npuexplore.hardware.kernels.table import Place, kernel_entry, listed_kernels
 
 Table = NDArray[np.float64]
 
@@ -64,21 +62,12 @@ def product_kernel(core: str, toolchain: str, name: str) -> ProductKernel:
     >>> product_kernel("m4", "gcc12.2-Ofast", "fc_s8").phases[0].rows
     2
     """
-    kernels = _document()["kernels"].get(core, {}).get(toolchain, {})
-    if name not in kernels:
-        listed = ", ".join(f"{kernel} on {part} under {tools}" for part, tools, kernel in product_kernels())
-        raise BadInput(f"kernels/product.json: got {name} on {core} under {toolchain}; it has {listed}")
-    return product_kernel_of(kernels[name])
+    return product_kernel_of(kernel_entry("product", (core, toolchain, name)))
 
 
-def product_kernels() -> tuple[tuple[str, str, str], ...]:
-    """Core, toolchain and name of every kernel that there is a table of."""
-    return tuple(
-        (core, toolchain, name)
-        for core, toolchains in _document()["kernels"].items()
-        for toolchain, names in toolchains.items()
-        for name in names
-    )
+def product_kernels() -> tuple[Place, ...]:
+    """Every kernel that there is a table of."""
+    return listed_kernels("product")
 
 
 def product_kernel_of(entry: Mapping[str, Any]) -> ProductKernel:
@@ -101,9 +90,3 @@ def _phase(entry: Mapping[str, Any]) -> RowPhase:
         per_late_input=float(entry.get("per_late_input", 0.0)),
         once=float(entry.get("once", 0.0)),
     )
-
-
-@lru_cache(maxsize=1)
-def _document() -> Any:
-    path = shipped_folder("hw_profiles") / "kernels" / "product.json"
-    return json.loads(path.read_text(encoding="utf-8"))

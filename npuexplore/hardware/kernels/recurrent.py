@@ -6,18 +6,18 @@ Coefficients lie in `hw_profiles/kernels/recurrent.json`, with their source.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from npuexplore.documents.shipped import shipped_folder
-from npuexplore.errors import BadInput
 from npuexplore.hardware.kernels.product import ProductKernel, product_kernel_of
+from npuexplore.hardware.kernels.table import Place, kernel_entry, kernel_table, listed_kernels
 
 GATES = {"lstm_s8": 4, "gru_s8": 3}
 """Gates of a step, by the name of its kernel."""
+SHARED = ("matvec",)
+"""The product of all kinds of step, beside them in the table."""
 VECTOR_UNITS = 4
 """Units that an element-wise pass takes at a time on a core with Helium; the last vector is masked."""
 CLEARED_UNITS = 8
@@ -72,22 +72,14 @@ def step_kernel(core: str, toolchain: str, name: str) -> StepKernel:
     >>> step_kernel("m55", "clang22-O3", "gru_s8").gates
     3
     """
-    entry = _document()["kernels"].get(core, {}).get(toolchain, {})
-    if name not in GATES or name not in entry:
-        listed = ", ".join(f"{kernel} on {part} under {tools}" for part, tools, kernel in step_kernels())
-        raise BadInput(f"kernels/recurrent.json: got {name} on {core} under {toolchain}; it has {listed}")
-    return step_kernel_of(name, entry[name], product_kernel_of(entry["matvec"]))
+    entry = kernel_entry("recurrent", (core, toolchain, name), but=SHARED)
+    shared = kernel_table("recurrent")["kernels"][core][toolchain]["matvec"]
+    return step_kernel_of(name, entry, product_kernel_of(shared))
 
 
-def step_kernels() -> tuple[tuple[str, str, str], ...]:
-    """Core, toolchain and name of every step that there is a table of."""
-    return tuple(
-        (core, toolchain, name)
-        for core, toolchains in _document()["kernels"].items()
-        for toolchain, entry in toolchains.items()
-        for name in entry
-        if name in GATES
-    )
+def step_kernels() -> tuple[Place, ...]:
+    """Every step that there is a table of."""
+    return listed_kernels("recurrent", but=SHARED)
 
 
 def step_kernel_of(name: str, entry: Mapping[str, Any], product: ProductKernel) -> StepKernel:
@@ -100,9 +92,3 @@ def step_kernel_of(name: str, entry: Mapping[str, Any], product: ProductKernel) 
         rest=StepRest(**entry["rest"]),
         layer=LayerCall(**entry["layer"]),
     )
-
-
-@lru_cache(maxsize=1)
-def _document() -> Any:
-    path = shipped_folder("hw_profiles") / "kernels" / "recurrent.json"
-    return json.loads(path.read_text(encoding="utf-8"))

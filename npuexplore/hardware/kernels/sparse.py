@@ -5,7 +5,6 @@ Coefficients lie in `hw_profiles/kernels/sparse.json`, with their source.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.documents.shipped import shipped_folder
+from npuexplore.hardware.kernels.table import kernel_table
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +55,7 @@ class SparseKernel:
 
 def block_shapes() -> tuple[tuple[int, int], ...]:
     """Blocks [outputs, inputs] that some kernel stores, single weights apart."""
-    formats = _document()["formats"].values()
+    formats = kernel_table("sparse")["formats"].values()
     return tuple(tuple(each["block"]) for each in formats if each["block"] != [1, 1])
 
 
@@ -67,7 +66,7 @@ def sparse_kernels(core: str, toolchain: str) -> tuple[SparseKernel, ...]:
     >>> [kernel.format for kernel in sparse_kernels("m7", "gcc12.2-Ofast")][:2]
     ['csr_delta8', 'csr_abs8']
     """
-    table = _document()
+    table = kernel_table("sparse")
     loops = table["kernels"][core][toolchain]
     return tuple(_kernel(name, stored, loops[name]) for name, stored in table["formats"].items())
 
@@ -85,9 +84,3 @@ def _kernel(name: str, stored: Mapping[str, Any], loop: Mapping[str, Any]) -> Sp
         cycles_per_pass=loop["per_pass"],
         remainder_cycles=np.array(loop["remainders"]),
     )
-
-
-@lru_cache(maxsize=1)
-def _document() -> Any:
-    path = shipped_folder("hw_profiles") / "kernels" / "sparse.json"
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from npuexplore.documents.shipped import shipped_folder
 from npuexplore.errors import BadInput
 from npuexplore.hardware.kernels.product import ProductKernel, product_kernel
+from npuexplore.hardware.kernels.table import kernel_table
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def svdf_kernel(core: str, toolchain: str) -> SvdfKernel:
     >>> svdf_kernel("m55", "clang22-O3").lanes
     16
     """
-    entry = _document()["kernels"].get(core, {}).get(toolchain)
+    entry = kernel_table("svdf")["kernels"].get(core, {}).get(toolchain)
     if entry is None:
         raise BadInput(f"kernels/svdf.json: got {core} under {toolchain}, which it has nothing of")
     return SvdfKernel(
@@ -49,9 +47,3 @@ def svdf_kernel(core: str, toolchain: str) -> SvdfKernel:
         **{name: float(value) for name, value in entry.items() if name != "lanes"},
         lanes=int(entry["lanes"]),
     )
-
-
-@lru_cache(maxsize=1)
-def _document() -> Any:
-    path = shipped_folder("hw_profiles") / "kernels" / "svdf.json"
-    return json.loads(path.read_text(encoding="utf-8"))

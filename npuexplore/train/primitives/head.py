@@ -130,36 +130,16 @@ def head_loss(
     cross: FloatArray,
     clean_power: FloatArray,
     workspace: Workspace | None = None,
+    distance: Distance = plain_distance,
 ) -> Any:
     """Mean over utterances of 10 log10((sum |M X - S|^2 + 1e-3 sum |S|^2) / sum |S|^2), in dB.
 
-    mask_bands : (T, B, F) ; synthesis : (F, K) ; the spectra (T, B, K) ; returns a scalar in the
-    mask's dtype.
+    mask_bands : (T, B, F) ; synthesis : (F, K) ; the spectra (T, B, K) ; distance : what stands for
+    |M X - S|^2 and |S|^2 ; returns a scalar in the mask's dtype.
     """
     return _taped(
         mask_bands,
-        distance=plain_distance,
-        synthesis=synthesis,
-        noisy_power=noisy_power,
-        cross=cross,
-        clean_power=clean_power,
-        workspace=workspace or Workspace(),
-    )
-
-
-def compressed_loss(
-    mask_bands: Any,
-    *,
-    synthesis: FloatArray,
-    noisy_power: FloatArray,
-    cross: FloatArray,
-    clean_power: FloatArray,
-    workspace: Workspace | None = None,
-) -> Any:
-    """`head_loss` with `compressed_distance`: of spectra compressed to the power 0.3."""
-    return _taped(
-        mask_bands,
-        distance=compressed_distance,
+        distance=distance,
         synthesis=synthesis,
         noisy_power=noisy_power,
         cross=cross,
