@@ -375,6 +375,9 @@ def test_a_study_may_choose_other_voices_than_the_manifest_and_those_of_another_
     (tmp_path / "manifest.csv").write_text("\n".join([HEADER, *rows]))
     assert speakers_of(load(tmp_path)) == [{"ann", "bob"}, {"cy"}, {"di"}]
     assert speakers_of(load(tmp_path, validation_speakers=["bob"])) == [{"ann", "cy"}, {"bob"}, {"di"}]
+    elsewhere = {"test_speakers": ["zoe"], "validation_speakers": ["yan"]}
+    assert speakers_of(load(tmp_path, **elsewhere)) == [{"ann", "bob"}, {"cy"}, {"di"}]
+    assert "test_speakers" in refusal(tmp_path, test_speakers=["zoe"], validation_speakers=["bob"])
 
 
 def test_speech_and_noise_for_evaluation_only_are_tested_on_and_stay_marked(tmp_path: Path) -> None:
@@ -394,6 +397,3 @@ def test_sound_for_evaluation_only_that_is_to_be_trained_on_is_refused(tmp_path:
     make_folder(tmp_path)
     (tmp_path / "manifest.csv").write_text(f"{HEADER}\nspeech/ann_000.wav,CC0,ann,,train,true")
     assert "manifest.csv:2: evaluation_only is true and split is train" in refusal(tmp_path)
-    elsewhere = {"test_speakers": ["zoe"], "validation_speakers": ["yan"]}
-    assert speakers_of(load(tmp_path, **elsewhere)) == [{"ann", "bob"}, {"cy"}, {"di"}]
-    assert "test_speakers" in refusal(tmp_path, test_speakers=["zoe"], validation_speakers=["bob"])
