@@ -27,6 +27,8 @@ Structure = Literal["dense", "weight", "block", "unit", "two_four"]
 STRUCTURES: tuple[str, ...] = get_args(Structure)
 """Index into this = the code in `PlanBatch.structure`."""
 
+Scales = Literal["tensor", "channel"]
+
 MATRIX_KEYS = {"w_ih": "w_x", "w_hh": "w_h"}
 """Keys of a layer's plan by the arrays that they are about; `w` of other layers has none."""
 
@@ -46,6 +48,9 @@ class LayerPlan(Model):
     """Block r x c = r outputs by c inputs; given for `block` only."""
     weight_bits: WeightBits = 8
     activation_bits: ActivationBits = 8
+    scales: Scales = "tensor"
+    """How many steps the grid of the weights has: one for the matrix, or one for each output (`channel`,
+    dense layers only). Recurrent layers have one for each gate of each matrix."""
     w_x: MatrixPlan | None = None
     """What differs for the matrix that multiplies the layer's input (recurrent layers only)."""
     w_h: MatrixPlan | None = None
@@ -97,13 +102,10 @@ class LayerPlan(Model):
 
     @model_serializer(mode="wrap")
     def without_matrices_that_share(self, wrapped: Wrapped) -> dict[str, Any]:
-        """A layer whose matrices have nothing of their own does not mention them."""
+        """A layer whose matrices have nothing of their own does not mention them, nor a single scale."""
         document: dict[str, Any] = wrapped(self)
-        return {
-            name: value
-            for name, value in document.items()
-            if value is not None or name not in MATRIX_KEYS.values()
-        }
+        unsaid = {"scales": "tensor", **dict.fromkeys(MATRIX_KEYS.values())}
+        return {name: value for name, value in document.items() if value != unsaid.get(name, ...)}
 
     def of_matrix(self, name: str) -> MatrixChoice:
         """What is done to a matrix, named as among the parameters: `w_ih`, `w_hh` or `w`.
@@ -153,6 +155,11 @@ def check_plan(plan: CompressionPlan, network: Network) -> None:
             raise BadInput(
                 f"plan: layers.{name}.{own[0]}: a {layer.kind} layer has one matrix; leave {own[0]} out and "
                 "say it of the layer"
+            )
+        if choice.scales == "channel" and layer.kind != "dense":
+            raise BadInput(
+                f"plan: layers.{name}.scales: got channel; {layer.kind} kernels take one scale per "
+                f"{'gate' if is_recurrent(layer) else 'matrix'}; leave scales out, only dense layers have it"
             )
         if choice.structure == "unit" and name in whole:
             raise BadInput(
@@ -220,6 +227,8 @@ class PlanBatch:
     """(P,)"""
     matrices: MatrixBatch | None = None
     """Of every matrix, where those of some layer differ; None where each follows its layer."""
+    channel_scales: NDArray[np.bool_] | None = None
+    """(P, L) whether each output has a scale of its own; None where none has."""
 
     def __len__(self) -> int:
         return int(self.structure.shape[0])
@@ -241,6 +250,7 @@ def batch_plans(plans: Sequence[CompressionPlan], network: Network) -> PlanBatch
         check_plan(plan, network)
     table = [[plan.of(layer.name) for layer in network.layers] for plan in plans]
     activation_bits = [[choice.activation_bits for choice in row] for row in table]
+    per_channel = np.array([[choice.scales == "channel" for choice in row] for row in table], np.bool_)
     own = None
     if any(choice.matrices_differ for row in table for choice in row):
         names = [(layer, matrix) for layer, matrix, _, _ in matrices(network)]
@@ -252,6 +262,7 @@ def batch_plans(plans: Sequence[CompressionPlan], network: Network) -> PlanBatch
         activation_bits=np.array(activation_bits, np.int64),
         skip_rate_frac=np.array([plan.skip_rate_frac for plan in plans], np.float64),
         matrices=own,
+        channel_scales=per_channel if per_channel.any() else None,
     )
 
 
@@ -294,6 +305,8 @@ def plan_at(plans: PlanBatch, index: int, network: Network) -> CompressionPlan:
             **_choice_document(plans, index, column),
             "activation_bits": int(plans.activation_bits[index, column]),
         }
+        if plans.channel_scales is not None and plans.channel_scales[index, column]:
+            document["scales"] = "channel"
         if plans.matrices is not None and is_recurrent(layer):
             columns = [names.index((layer.name, name)) for name in MATRIX_KEYS]
             own = [_choice_document(plans.matrices, index, each) for each in columns]
@@ -329,9 +342,15 @@ def _own_documents(
 
 
 def uniform_plan(network: Network, choice: LayerPlan, *, skip_rate_frac: float = 0.0) -> CompressionPlan:
-    """The same choice for every layer; under `unit`, layers that must keep theirs are dense, same bits."""
+    """The same choice for every layer.
+
+    Under `unit`, layers that must keep theirs are dense, same bits; scales per channel are dense layers'.
+    """
     layers = {layer.name: choice for layer in network.layers}
     if choice.structure == "unit":
         dense = choice.model_copy(update={"structure": "dense", "sparsity_frac": 0.0})
         layers |= dict.fromkeys(unit_keepers(network), dense)
+    for layer in network.layers:
+        if layer.kind != "dense" and choice.scales == "channel":
+            layers[layer.name] = layers[layer.name].model_copy(update={"scales": "tensor"})
     return CompressionPlan(layers=layers, skip_rate_frac=skip_rate_frac)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.plan import CompressionPlan
+from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.units import FloatArray
-from npuexplore.workload.network import Network, gate_count
+from npuexplore.workload.network import Layer, Network, gate_count
 
 CELL_INTEGER_BITS = 4
 """An int16 cell state spans -16..16: tanh is 1 to the last bit of int8 well before that."""
@@ -110,33 +110,39 @@ def output_grid(activation: str, activation_bits: int, observed: float) -> Grid:
 Integers = NDArray[np.int8] | NDArray[np.int16]
 
 
-def quantise(weights: FloatArray, *, bits: int, gates: int) -> tuple[Integers, FloatArray]:
-    """Integers (R, C) and the step (gates,) of each gate's rows: max|w| / (2^(bits-1) - 1).
+def step_count(layer: Layer, choice: LayerPlan, *, rows: int) -> int:
+    """Steps of the grid of one of a layer's matrices, which share its rows evenly: gates, or all rows."""
+    return rows if choice.scales == "channel" else gate_count(layer.kind)
 
+
+def quantise(weights: FloatArray, *, bits: int, groups: int) -> tuple[Integers, FloatArray]:
+    """Integers (R, C) and the step (groups,) of each group of rows: max|w| / (2^(bits-1) - 1).
+
+    groups : equal runs of rows with a step of their own; gates, or 1 or R of a dense layer.
     int8 for up to 8 bits (2 bits: -1, 0 and 1), int16 for more.
 
-    >>> quantise(np.array([[1.27, -0.5]], np.float32), bits=8, gates=1)[0].tolist()
+    >>> quantise(np.array([[1.27, -0.5]], np.float32), bits=8, groups=1)[0].tolist()
     [[127, -50]]
     """
-    rows = weights.reshape(gates, -1)
-    steps = weight_steps(weights, bits=bits, gates=gates)
+    rows = weights.reshape(groups, -1)
+    steps = weight_steps(weights, bits=bits, groups=groups)
     integers = np.rint(rows / steps[:, None]).reshape(weights.shape)
     return integers.astype(np.int8) if bits <= 8 else integers.astype(np.int16), steps
 
 
-def weight_steps(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
-    """(gates,) grid step of each gate's rows; 1 where they are all zero."""
-    rows = weights.reshape(gates, -1)
+def weight_steps(weights: FloatArray, *, bits: int, groups: int) -> FloatArray:
+    """(groups,) grid step of each group of rows; 1 where they are all zero."""
+    rows = weights.reshape(groups, -1)
     largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
     steps: FloatArray = (largest / (2 ** (bits - 1) - 1)).astype(weights.dtype, copy=False)
     steps[steps == 0.0] = 1.0
     return steps
 
 
-def fake_quantise(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
+def fake_quantise(weights: FloatArray, *, bits: int, groups: int) -> FloatArray:
     """`weights` moved to their integer grid, still floating point."""
-    steps = weight_steps(weights, bits=bits, gates=gates)[:, None]
-    rows = weights.reshape(gates, -1) / steps
+    steps = weight_steps(weights, bits=bits, groups=groups)[:, None]
+    rows = weights.reshape(groups, -1) / steps
     np.rint(rows, out=rows)
     rows *= steps
     return rows.reshape(weights.shape)
@@ -145,14 +151,17 @@ def fake_quantise(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
 def integer_weights(
     params: Mapping[str, Mapping[str, FloatArray]], plan: CompressionPlan, network: Network
 ) -> dict[str, dict[str, tuple[Integers, FloatArray]]]:
-    """Per layer and matrix: the stored integers and the (gates,) step of each gate.
+    """Per layer and matrix: the stored integers and the step of each gate (gates,) or of each output (R,).
 
-    Weights of fewer than 8 bits come one per int8 element: those of 4 bits in -7..7.
+    Weights of fewer than 8 bits come one per int8 element: those of 4 bits in -7..7. `params` may be those
+    that `shrink` left.
     """
     return {
         layer.name: {
             name: quantise(
-                matrix, bits=plan.of(layer.name).of_matrix(name).weight_bits, gates=gate_count(layer.kind)
+                matrix,
+                bits=plan.of(layer.name).of_matrix(name).weight_bits,
+                groups=step_count(layer, plan.of(layer.name), rows=matrix.shape[0]),
             )
             for name, matrix in params[layer.name].items()
             if name.startswith("w")

@@ -63,6 +63,8 @@ class PlanShapes:
     """(P, L) non-zero weights at all positions."""
     matrices: MatrixShapes | None = None
     """Of each matrix, where those of some layer differ; None where every layer's are treated alike."""
+    channel_scales: NDArray[np.bool_] | None = None
+    """(P, L) whether each output has a scale of its own; None where none has."""
 
     def take(self, rows: Rows) -> PlanShapes:
         """Some of the plans."""
@@ -70,9 +72,15 @@ class PlanShapes:
 
     def each(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> PlanShapes:
         """The same with every array changed alike."""
-        arrays = {name: change(one) for name, one in vars(self).items() if name != "matrices"}
+        optional = ("matrices", "channel_scales")
+        arrays = {name: change(one) for name, one in vars(self).items() if name not in optional}
         own = self.matrices
-        return PlanShapes(**arrays, matrices=None if own is None else own.each(change))
+        scales = self.channel_scales
+        return PlanShapes(
+            **arrays,
+            matrices=None if own is None else own.each(change),
+            channel_scales=None if scales is None else change(scales),
+        )
 
     def surviving_frac(self, granule: tuple[int, int]) -> NDArray[np.float64]:
         """(P, L) expected share of granules [outputs, inputs] that hold a non-zero weight.
@@ -141,6 +149,8 @@ def plan_shapes(tables: NetworkTables, plans: PlanBatch) -> PlanShapes:
         units, inputs, rows, columns, tables.matrix_gates * rows * columns, _by_plan(plans.activation_bits)
     )
     whole = _shapes(tables, sizes, plans)
+    if plans.channel_scales is not None:
+        whole = replace(whole, channel_scales=_by_plan(plans.channel_scales))
     return whole if plans.matrices is None else _with_matrices(tables, sizes, whole, plans.matrices)
 
 
@@ -199,6 +209,7 @@ def _with_matrices(tables: NetworkTables, sizes: _Sizes, whole: PlanShapes, plan
         kept_elems=kept_elems,
         kept_weights=kept_elems,
         kept_macs=kept_elems * alone.positions,
+        channel_scales=None if whole.channel_scales is None else _columns(whole.channel_scales, owner),
     )
     kept_weights = np.where(apart, sum_layers(kept_elems, tables), whole.kept_weights)
     differ = apart | _differ(tables, [plans.weight_bits])

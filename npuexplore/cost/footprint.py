@@ -24,6 +24,10 @@ from npuexplore.workload.counts import Counts, NetworkTables
 
 ARENA_ALIGNMENT_BYTES = 16
 """Tensors start on 16 bytes in TensorFlow Lite Micro and in Vela."""
+CHANNEL_SCALE_BYTES = 8
+"""An int32 multiplier and an int32 shift of each output (CMSIS-NN: cmsis_nn_per_channel_quant_params)."""
+BIAS_ALONE_BYTES = 4
+"""An int32 bias; what takes more with every output holds a scale of its own already, as on Ethos-U."""
 CELL_BYTES = 2
 """The cell state c of an LSTM has 16 bits at any activation width."""
 
@@ -47,8 +51,12 @@ def fixed_flash_bytes(front_end: FrontEndCosts, runtime: Runtime) -> int:
 
 
 def bias_bytes(tables: NetworkTables, shapes: PlanShapes, runtime: Runtime) -> Counts:
-    """(P, L) biases and scales of the outputs of all matrix-vector products."""
-    return np.asarray(sum_layers(tables.matrix_gates * shapes.rows, tables) * runtime.bias_bytes_per_output)
+    """(P, L) biases of the outputs of all matrix-vector products, and scales of those that have their own."""
+    outputs = sum_layers(tables.matrix_gates * shapes.rows, tables)
+    stored = np.asarray(outputs * runtime.bias_bytes_per_output)
+    if shapes.channel_scales is None or runtime.bias_bytes_per_output > BIAS_ALONE_BYTES:
+        return stored
+    return np.asarray(stored + np.where(shapes.channel_scales, outputs * CHANNEL_SCALE_BYTES, 0))
 
 
 def step_names(layers: Iterable[str]) -> tuple[str, ...]:

@@ -86,6 +86,8 @@ def merged(runs: Sequence[States], tables: NetworkTables) -> list[States]:
 def _state(shapes: PlanShapes, tables: NetworkTables, layer: int) -> list[NDArray[Any]]:
     """(P,) arrays that tell the states of a layer apart, those of its matrices included."""
     found = [getattr(shapes, name)[:, layer] for name in STATE_FIELDS]
+    if shapes.channel_scales is not None:
+        found.append(shapes.channel_scales[:, layer])
     if shapes.matrices is not None:
         own = [getattr(shapes.matrices.shapes, name) for name in MATRIX_STATE_FIELDS]
         columns = np.flatnonzero(tables.matrix_layer == layer)

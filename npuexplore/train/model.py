@@ -10,7 +10,7 @@ import numpy as np
 from autograd.tracer import getval
 
 from npuexplore.compression.plan import CompressionPlan
-from npuexplore.compression.quantize import input_grid, output_grid, recurrent_grid
+from npuexplore.compression.quantize import input_grid, output_grid, recurrent_grid, step_count
 from npuexplore.compression.sparsity import Masks, Params
 from npuexplore.train.params import GATE_BIAS, GATE_WEIGHTS, OBSERVED
 from npuexplore.train.primitives.dense import dense
@@ -156,13 +156,14 @@ def treat_weights(entry: Mapping[str, Any], layer: Layer, treatment: Treatment |
     """One layer's parameters, pruned and rounded as the treatment says."""
     if treatment is None or treatment.masks is None:
         return entry
-    choice, gates = treatment.plan.of(layer.name), gate_count(layer.kind)
+    choice = treatment.plan.of(layer.name)
     masks, frozen = treatment.masks.get(layer.name, {}), treatment.frozen
     treated = dict(entry)
     for name, mask in masks.items():
         if name.startswith("w"):
             bits = choice.of_matrix(name).weight_bits
-            treated[name] = mask_fq(entry[name], mask=mask, bits=bits, gates=gates, frozen=frozen)
+            groups = step_count(layer, choice, rows=mask.shape[0])
+            treated[name] = mask_fq(entry[name], mask=mask, bits=bits, groups=groups, frozen=frozen)
         else:
             treated[name] = mask_only(entry[name], mask=mask, frozen=frozen)
     return treated

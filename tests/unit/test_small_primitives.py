@@ -106,11 +106,11 @@ def test_cotangents_stay_float32_from_the_loss_to_the_first_weight():
     x, synthesis = draw(6, 3, 3).astype(np.float32), np.eye(4, dtype=np.float32)
 
     def chain(a):
-        w_ih = probe(mask_fq(a["l_ih"], mask=keep, bits=8, gates=4, frozen=True))
+        w_ih = probe(mask_fq(a["l_ih"], mask=keep, bits=8, groups=4, frozen=True))
         bias = probe(mask_only(a["l_b"], mask=np.ones(20, bool), frozen=True))
         updates, start = Updates(), (probe(a["h_0"]), probe(a["c_0"]))
         skip = Skip(updates, probe(a["s_w"]), probe(a["s_b"]))
-        w_hh = probe(fq_weight(a["l_hh"], bits=4, gates=4))
+        w_hh = probe(fq_weight(a["l_hh"], bits=4, groups=4))
         h = probe(lstm_seq(x, w_ih, w_hh, bias, start=start, grid=grid, skip=skip))
         h = probe(gru_seq(h, a["g_ih"], a["g_hh"], a["g_b"], a["g_bb"], grid=grid, skip=Skip(updates)))
         for activation in ("relu", "none", "tanh", "sigmoid"):
@@ -138,7 +138,7 @@ def test_activations_are_rounded_and_their_gradient_stops_only_where_they_are_cl
 def test_pruned_weights_feel_a_gradient_until_the_mask_is_frozen(frozen):
     w, keep, weights = draw(6, 4), draw(6, 4) > 0, draw(6, 4, seed=2)
     _, gradients = value_and_gradients(
-        lambda a: anp.sum(mask_fq(a["w"], mask=keep, bits=8, gates=3, frozen=frozen) * weights), {"w": w}
+        lambda a: anp.sum(mask_fq(a["w"], mask=keep, bits=8, groups=3, frozen=frozen) * weights), {"w": w}
     )
     np.testing.assert_array_equal(gradients["w"], weights * keep if frozen else weights)
 
@@ -147,24 +147,24 @@ def test_pruned_weights_feel_a_gradient_until_the_mask_is_frozen(frozen):
 def test_weights_move_by_at_most_half_a_step_of_their_gates_grid(bits):
     w = draw(6, 4).astype(np.float32)
     w[2:4] *= 100
-    codes, steps = quantise(w, bits=bits, gates=3)
+    codes, steps = quantise(w, bits=bits, groups=3)
     limit = 2 ** (bits - 1) - 1
     assert codes.dtype == np.int8
     assert np.abs(codes).reshape(3, -1).max(axis=1).tolist() == [limit] * 3
-    moved = np.abs(fake_quantise(w, bits=bits, gates=3) - w).reshape(3, -1)
+    moved = np.abs(fake_quantise(w, bits=bits, groups=3) - w).reshape(3, -1)
     assert (moved <= steps[:, None] * 0.5001).all()
     np.testing.assert_allclose(
-        codes * steps.repeat(2)[:, None], fake_quantise(w, bits=bits, gates=3), rtol=1e-6
+        codes * steps.repeat(2)[:, None], fake_quantise(w, bits=bits, groups=3), rtol=1e-6
     )
 
 
 def test_rounding_twice_changes_no_integer():
     w = draw(8, 16).astype(np.float32)
-    once = fake_quantise(w, bits=8, gates=4)
-    assert np.array_equal(quantise(w, bits=8, gates=4)[0], quantise(once, bits=8, gates=4)[0])
+    once = fake_quantise(w, bits=8, groups=4)
+    assert np.array_equal(quantise(w, bits=8, groups=4)[0], quantise(once, bits=8, groups=4)[0])
 
 
 def test_a_gate_of_zeros_stays_zero():
-    codes, steps = quantise(np.zeros((4, 2), np.float32), bits=8, gates=4)
+    codes, steps = quantise(np.zeros((4, 2), np.float32), bits=8, groups=4)
     assert not codes.any()
     assert steps.tolist() == [1.0] * 4

@@ -15,7 +15,7 @@ from npuexplore.compression import encoding
 from npuexplore.compression.shapes import PlanShapes, matrix_values, sum_layers
 from npuexplore.cost.compute import EngineCosts, StorageOption, fastest_no_larger, whole_cycles
 from npuexplore.cost.cortex_m.elementwise import pass_cycles
-from npuexplore.cost.cortex_m.product import product_cycles
+from npuexplore.cost.cortex_m.product import product_cycles, product_parts
 from npuexplore.cost.cortex_m.recurrent import matvec_kernels, unit_cycles
 from npuexplore.cost.cortex_m.sparse import sparse_products
 from npuexplore.cost.products import Product, with_matrices
@@ -101,6 +101,7 @@ def _dense_product_cycles(engine: CortexM, tables: NetworkTables, shapes: PlanSh
             outputs=shapes.rows[:, matrix],
             narrow=shapes.weight_bits[:, layer] == 4,
             wide=shapes.activation_bits[:, layer] == 16,
+            per_channel=None if shapes.channel_scales is None else shapes.channel_scales[:, layer],
         )
     return cycles
 
@@ -113,8 +114,12 @@ def _gate_cycles(
     outputs: Counts,
     narrow: NDArray[np.bool_],
     wide: NDArray[np.bool_],
+    per_channel: NDArray[np.bool_] | None,
 ) -> Cycles:
-    """(P,) cycles of one matrix-vector product; a 16-bit product of 4-bit weights also unpacks them."""
+    """(P,) cycles of one matrix-vector product; a 16-bit product of 4-bit weights also unpacks them.
+
+    Only the int8 kernel has a variant of a scale per channel; others take as much more a row as it does.
+    """
 
     def fully_connected(name: str) -> Cycles:
         kernel = product_kernel(engine.kernels_of, engine.toolchain, name)
@@ -127,7 +132,22 @@ def _gate_cycles(
         int4 = fully_connected("fc_s4")
         unpacking = int4 - fully_connected("fc_s8")
         cycles = np.where(narrow, np.where(wide, cycles + unpacking, int4), cycles)
+    if per_channel is not None and per_channel.any():
+        variant = cycles + channel_scale_cycles(engine, inputs=inputs, outputs=outputs)
+        int8 = np.where(wide | narrow, variant, fully_connected("fc_s8_perch"))
+        cycles = np.where(per_channel, int8, cycles)
     return cycles
+
+
+def channel_scale_cycles(engine: CortexM, *, inputs: Counts, outputs: Counts) -> Cycles:
+    """Cycles that the int8 kernel spends on a scale for each output, its loops over inputs not counted."""
+    (_, one), (_, own) = (
+        product_parts(
+            product_kernel(engine.kernels_of, engine.toolchain, name), inputs=inputs, outputs=outputs
+        )
+        for name in ("fc_s8", "fc_s8_perch")
+    )
+    return np.asarray(own - one)
 
 
 def int8_kernel(engine: CortexM, kind: str) -> ProductKernel:
@@ -140,16 +160,25 @@ def int8_kernel(engine: CortexM, kind: str) -> ProductKernel:
 def _sparse_products(engine: CortexM, tables: NetworkTables, shapes: PlanShapes) -> Iterator[Product]:
     """Sparse kernels on every matrix; int8 only, so 4 bits are stored as 8."""
     ratio = engine.cycles_ratio * engine.ratios.sparse
+    scaling = _channel_scaling(engine, tables, shapes)
     for found in sparse_products(engine.kernels_of, engine.toolchain, tables, shapes):
         yield Product(
             format=found.format,
             stored_bytes=sum_layers(encoding.to_bytes(found.stored_bits), tables),
             usable=~sum_layers(~found.usable, tables) & (shapes.activation_bits == 8),
             figures=(
-                whole_cycles(ratio * (tables.positions * sum_layers(found.cycles, tables))),
+                whole_cycles(ratio * (tables.positions * sum_layers(found.cycles + scaling, tables))),
                 tables.positions * sum_layers(found.executed_macs, tables),
             ),
         )
+
+
+def _channel_scaling(engine: CortexM, tables: NetworkTables, shapes: PlanShapes) -> Cycles | float:
+    """(P, M) cycles that a scale for each output adds to a product, as it does to the int8 kernel's."""
+    if shapes.channel_scales is None:
+        return 0.0
+    cycles = channel_scale_cycles(engine, inputs=shapes.columns, outputs=shapes.rows)
+    return np.where(matrix_values(shapes.channel_scales, tables), cycles, 0.0)
 
 
 def _beyond_products(engine: CortexM, tables: NetworkTables, shapes: PlanShapes) -> tuple[Counts, Counts]:

@@ -15,18 +15,18 @@ from npuexplore.units import FloatArray
 
 @differentiable
 def mask_fq(
-    weights: FloatArray, *, mask: NDArray[np.bool_], bits: int, gates: int, frozen: bool
+    weights: FloatArray, *, mask: NDArray[np.bool_], bits: int, groups: int, frozen: bool
 ) -> FloatArray:
-    """Masked weights on their integer grid, one step per gate.
+    """Masked weights on their integer grid, one step per group of rows.
 
     weights, mask : (R, C), False = pruned. The gradient reaches pruned weights too, so that they can
     grow back at the next choice of the mask, until the mask is `frozen`.
 
     >>> keep = np.array([[True, False]])
-    >>> mask_fq(np.array([[1.0, 2.0]]), mask=keep, bits=8, gates=1, frozen=True).tolist()
+    >>> mask_fq(np.array([[1.0, 2.0]]), mask=keep, bits=8, groups=1, frozen=True).tolist()
     [[1.0, 0.0]]
     """
-    return fake_quantise(weights * mask, bits=bits, gates=gates)
+    return fake_quantise(weights * mask, bits=bits, groups=groups)
 
 
 @differentiable

@@ -40,9 +40,9 @@ defvjp(fq_act, _act_vjp)
 
 
 @differentiable
-def fq_weight(weights: FloatArray, *, bits: int, gates: int) -> FloatArray:
-    """Weights (R, C) on their symmetric grid, one step per gate; the gradient passes unchanged."""
-    return fake_quantise(weights, bits=bits, gates=gates)
+def fq_weight(weights: FloatArray, *, bits: int, groups: int) -> FloatArray:
+    """Weights (R, C) on their symmetric grid, one step per group of rows; the gradient passes unchanged."""
+    return fake_quantise(weights, bits=bits, groups=groups)
 
 
-defvjp(fq_weight, lambda _, weights, *, bits, gates: lambda d_out: d_out)
+defvjp(fq_weight, lambda _, weights, *, bits, groups: lambda d_out: d_out)
