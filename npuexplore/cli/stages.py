@@ -50,7 +50,7 @@ def _run_until(stage: str, study: str, data: Path | None, name: str | None, runs
     from npuexplore.pipeline.study import Request, run_study
     from npuexplore.pipeline.study_file import run_name
 
-    problem = load_problem(study)
+    problem = load_problem(study, runs=runs)
     folder = runs / run_name(problem.study.name if name is None else name)
     request = Request(problem=problem, folder=folder, data=data, workers=workers, until=stage)
     with progress_bars() as tell:

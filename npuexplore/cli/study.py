@@ -35,7 +35,7 @@ def run(
     from npuexplore.pipeline.study import Request, run_study
     from npuexplore.pipeline.study_file import run_name
 
-    problem = load_problem(study)
+    problem = load_problem(study, runs=runs)
     folder = runs / run_name(problem.study.name if name is None else name)
     request = Request(problem=problem, folder=folder, data=data, fresh=fresh, workers=workers)
     with progress_bars() as tell:

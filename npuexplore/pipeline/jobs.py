@@ -19,6 +19,7 @@ from npuexplore.errors import BadInput, NpuexploreError
 from npuexplore.pipeline.ahead import BatchSource, batches_ahead
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
 from npuexplore.pipeline.quality import calibration_batch, spectral_quality_db
+from npuexplore.pipeline.start import credits_of_network, refuse_other_network, start_document
 from npuexplore.pipeline.workers import Send, Task, run_tasks
 from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
 from npuexplore.train.apply import one_shot
@@ -138,12 +139,15 @@ def is_offline(recipe: FitRecipe) -> bool:
 def _what_it_was(job: TrainingJob, result: FitResult) -> dict[str, Any]:
     """What a checkpoint says of its training."""
     steps = len(result.losses)
+    start_credits = () if job.start is None else credits_of_network(read_network(job.start))
     document: dict[str, Any] = {
         "seed": job.seed,
         "steps": steps,
         "frames": steps * job.recipe.batch * job.mixtures.segment_frames,
-        "credits": list(job.credits),
+        "credits": sorted({*job.credits, *start_credits}),
     }
+    if job.start is not None and job.plan is None:
+        document["start"] = start_document(job.start)
     if job.plan is not None and isinstance(job.recipe, RetrainRecipe):
         document["method"] = job.recipe.method
     if result.validation_db is not None:
@@ -194,11 +198,7 @@ def _starting_point(job: TrainingJob, source: BatchSource) -> tuple[Params, np.n
             source.batches()
         )
     start = read_network(job.start)
-    if (start.network.layers, start.network.bands) != (job.network.layers, job.network.bands):
-        raise BadInput(
-            f"{job.start}: holds network {start.network.name}, whose layers are not those of "
-            f"{job.network.name}; name a checkpoint of that network, or train one"
-        )
+    refuse_other_network(job.start, start.network, job.network)
     return start.params, start.feature_scale
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from npuexplore.errors import BadInput
 from npuexplore.hardware.engines import activation_widths, weight_widths
 from npuexplore.hardware.load import load_profile
 from npuexplore.hardware.profile import HardwareProfile
+from npuexplore.pipeline.start import Start, find_start
 from npuexplore.pipeline.study_file import StudyFile, load_study
 from npuexplore.search.space import SpaceSpec
 from npuexplore.train.trainable import refuse_untrainable
@@ -28,25 +29,33 @@ from npuexplore.workload.network import Network, gate_count, matrices
 
 @dataclass(frozen=True)
 class Problem:
-    """A study's rules, part and network; the study names the two by name, never by path."""
+    """A study's rules, part and network; the study names them by name, never by path."""
 
     study: StudyFile
     profile: HardwareProfile
     network: Network
+    start: Start | None = field(default=None, compare=False)
+    """Where the network that the baseline starts from lies, as long as that is known."""
 
 
-def load_problem(name_or_path: str | Path) -> Problem:
+def load_problem(name_or_path: str | Path, *, runs: Path = Path("runs")) -> Problem:
     """A study by shipped name or path, with its profile and network. Raises BadInput.
 
-    A path in the study is seen from the study's own folder first, then from the working folder.
+    A path in the study is seen from the study's own folder first, then from the working folder; `runs` holds
+    the run directories that it may name. What its baseline starts from is named by its digest.
     """
     study, path = load_study(name_or_path)
     profile = load_profile(_beside(path, study.profile, "hw_profiles"))
     network = load_network(_beside(path, study.network, "networks"))
     _refuse_mismatch(study, profile, network, where=path)
     space = _offered_space(study.space, profile, where=path)
-    named = study.model_copy(update={"profile": profile.name, "network": network.name, "space": space})
-    return Problem(named, profile, network)
+    start, baseline = None, study.baseline
+    if baseline.start is not None:
+        start = find_start(baseline.start, network, study=path, runs=runs)
+        baseline = baseline.model_copy(update={"start": start.digest})
+    names = {"profile": profile.name, "network": network.name}
+    named = study.model_copy(update={**names, "space": space, "baseline": baseline})
+    return Problem(named, profile, network, start)
 
 
 def _offered_space(spec: SpaceSpec, profile: HardwareProfile, *, where: Path) -> SpaceSpec:
@@ -105,7 +114,8 @@ def _refuse_covering_blocks(spec: SpaceSpec, network: Network, *, where: Path) -
 
 def problem_document(problem: Problem) -> dict[str, Any]:
     """The problem as plain JSON, complete: nothing in it refers to another file."""
-    return {name: document.model_dump(mode="json", by_alias=True) for name, document in vars(problem).items()}
+    documents = {"study": problem.study, "profile": problem.profile, "network": problem.network}
+    return {name: document.model_dump(mode="json", by_alias=True) for name, document in documents.items()}
 
 
 def problem_of(document: Mapping[str, Any], *, where: Path) -> Problem:

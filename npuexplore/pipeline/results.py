@@ -24,6 +24,7 @@ from npuexplore.pipeline.objectives import constraints_of, fits_of, reserved_sen
 from npuexplore.pipeline.problem import Problem
 from npuexplore.pipeline.quality import SensitivityModel, fitted_recovery_frac
 from npuexplore.pipeline.run_directory import RunDirectory
+from npuexplore.pipeline.start import start_document
 from npuexplore.search.driver import SearchResult
 from npuexplore.search.pareto import knee
 from npuexplore.search.picks import Pick
@@ -65,12 +66,16 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "profile": problem.profile.model_dump(mode="json", by_alias=True),
         "network": problem.network.model_dump(mode="json", by_alias=True),
         "environment": environment(),
-        "seeds": {"study": study.seed, "baseline": study.seed, "retrain": study.seed + 1},
+        "seeds": {
+            "study": study.seed,
+            "baseline": baseline.training.get("seed"),
+            "retrain": study.seed + 1,
+        },
         "engine": _engine(outcome),
         "objectives": list(outcome.found.objective_names),
         "limits": {limit.name: limit.limit for limit in constraints_of(problem, with_quality=True)},
         "evaluations": _evaluations(outcome.qualities["baseline"]),
-        "baseline": _baseline(outcome, baseline),
+        "baseline": _baseline(outcome, baseline, run),
         "sensitivity": [dict(row) for row in outcome.sensitivity],
         "front": _front(outcome),
         "picks": picks,
@@ -139,6 +144,17 @@ def _assumptions(problem: Problem) -> list[str]:
         *reserved_sentences(problem),
         "predicted loss: one-shot losses of the layers, measured on calibration mixtures and summed, times "
         f"{problem.study.picks.recovery_frac:g}, the share expected to stay after retraining",
+        *_start_sentence(problem),
+    ]
+
+
+def _start_sentence(problem: Problem) -> list[str]:
+    """What nobody can check of a network that was trained elsewhere."""
+    if problem.study.baseline.start is None:
+        return []
+    return [
+        "the baseline starts from a network trained before this study: the voices and noises kept back here "
+        "are taken to be unknown to it"
     ]
 
 
@@ -146,11 +162,18 @@ def _means(qualities: Mapping[str, Any]) -> dict[str, Any]:
     return {name: quality["mean"] for name, quality in qualities.items()}
 
 
-def _baseline(outcome: Outcome, trained: TrainedNetwork) -> dict[str, Any]:
+def _origin(outcome: Outcome, trained: TrainedNetwork, run: RunDirectory) -> dict[str, Any]:
+    """How the baseline was trained; of one that was taken as it is, `start` says where that was."""
+    spec = outcome.problem.study.baseline
+    taken = {"start": start_document(run.baseline)} if spec.start is not None and spec.steps == 0 else {}
+    return {**dict(trained.training), **taken}
+
+
+def _baseline(outcome: Outcome, trained: TrainedNetwork, run: RunDirectory) -> dict[str, Any]:
     return {
         "checkpoint": "baseline.npz",
         "what": "float weights as trained; cost estimated for the same network in dense int8",
-        **dict(trained.training),
+        **_origin(outcome, trained, run),
         "quality": _means(outcome.qualities["baseline"]),
         "files": {name: quality["files"] for name, quality in outcome.qualities["baseline"].items()},
         **_costs(outcome.problem, CompressionPlan()),

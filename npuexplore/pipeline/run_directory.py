@@ -43,6 +43,11 @@ class RunDirectory:
         return self.folder / "baseline.npz"
 
     @property
+    def start(self) -> Path:
+        """Copy of the network that the baseline is fine-tuned from, until the run is finished."""
+        return self.folder / "start.npz"
+
+    @property
     def journal(self) -> Path:
         """Optuna's journal of the search."""
         return self.folder / "search.log"
@@ -223,7 +228,7 @@ def _empty(run: RunDirectory) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for path in [run.baseline, run.journal, run.results, run.report, run.timings, run.manifest]:
+    for path in [run.start, run.baseline, run.journal, run.results, run.report, run.timings, run.manifest]:
         path.unlink(missing_ok=True)
 
 

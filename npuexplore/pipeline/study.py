@@ -47,6 +47,7 @@ from npuexplore.pipeline.run_directory import (
     write_stage,
 )
 from npuexplore.pipeline.segments import prepare_segments, prepare_validation
+from npuexplore.pipeline.start import keep_start, refuse_own_start
 from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.driver import SearchResult, run_search
@@ -139,6 +140,8 @@ def run_study(request: Request, *, tell: Tell, clock: Callable[[], float] = time
 def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> _Job:
     """All that can be refused before anything is written."""
     problem = request.problem
+    if request.fresh:
+        refuse_own_start(problem.start, request.folder)
     space = space_for(problem.study.space, problem.network, block_shapes(problem.profile))
     inputs = {**problem_document(problem), "data": data_document(problem.study, request.data)}
     preflight(space, evaluator(problem, None), seed=problem.study.seed)
@@ -151,6 +154,8 @@ def _claim(job: _Job, sound: _Sound) -> None:
     if begins:
         sound.read()
     claim(job.run, job.inputs, fresh=job.request.fresh)
+    if keep_start(job.run, job.problem.study.baseline, job.problem.start):
+        job.tell("start", 1, 1, "a trained network")
     if begins:
         add_seconds(job.run, "data", job.clock() - started)
 
@@ -217,12 +222,18 @@ def _training(
         state=run.training_state(name),
         output=run.baseline if plan is None else run.pick(name),
         seed=study.seed if plan is None else study.seed + 1,
-        start=None if plan is None else run.baseline,
+        start=_starts_from(job, plan),
         plan=plan,
         credits=credits_of(sound.read()),
         validation=prepare_validation(run, study, job.problem.network, sound.read()),
         curve=run.curve(name),
     )
+
+
+def _starts_from(job: _Job, plan: CompressionPlan | None) -> Path | None:
+    if plan is not None:
+        return job.run.baseline
+    return None if job.problem.study.baseline.start is None else job.run.start
 
 
 def _run_trainings(job: _Job, stage: str, jobs: Sequence[TrainingJob]) -> None:
@@ -336,3 +347,4 @@ def _tidy(job: _Job) -> None:
     if job.run.results.is_file() and job.run.report.is_file():
         shutil.rmtree(job.run.cache, ignore_errors=True)
         shutil.rmtree(job.run.folder / "training", ignore_errors=True)
+        job.run.start.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from npuexplore.audio.augment import DecibelRange
 from npuexplore.audio.mixtures import MixtureRecipe
@@ -18,6 +18,32 @@ from npuexplore.errors import UsageError
 from npuexplore.search.space import SpaceSpec
 from npuexplore.search.spec import SearchSpec
 from npuexplore.train.fit import FitRecipe, RetrainRecipe
+
+
+class StartSpec(Model):
+    """What a training begins with. A base of its own, so that `start` is read before `steps`."""
+
+    start: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+    """Trained float network to start from: `tinylstm`, path of a checkpoint, or RUN:baseline. A run knows it
+    by the digest of its contents. Without it, weights are random at the start."""
+
+
+class BaselineRecipe(FitRecipe, StartSpec):
+    """How the float baseline comes about: trained, fine-tuned from a start, or the start as it is."""
+
+    steps: Annotated[int, Field(ge=0, le=10_000_000)]
+    """0 takes the start as it is."""
+
+    @field_validator("steps")
+    @classmethod
+    def no_steps_need_a_start(cls, steps: int, info: ValidationInfo) -> int:
+        """Random weights that nothing is taught are no baseline."""
+        if steps == 0 and info.data.get("start") is None:
+            raise ValueError(
+                "got 0, which only a baseline with a start may have; give at least 1, or name a trained "
+                "network with `start`"
+            )
+        return steps
 
 
 class Limits(Model):
@@ -67,7 +93,7 @@ class StudyFile(Model):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     split: SplitSpec = SplitSpec()
     mixtures: MixtureRecipe = MixtureRecipe()
-    baseline: FitRecipe
+    baseline: BaselineRecipe
     space: SpaceSpec
     search: SearchSpec
     limits: Limits = Limits()

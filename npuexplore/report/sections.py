@@ -338,7 +338,7 @@ def making(results: Record) -> Html:
     facts = [
         ("seeds", _plain(results.get("seeds", study.get("seed")))),
         ("data", _plain(results.get("data", study.get("data")))),
-        ("baseline", f"{numbers.count(results['baseline'].get('steps'))} training steps"),
+        *_origin_facts(results),
         ("front", f"SHA-256 {engine.get('front_sha256', 'not recorded')}"),
         ("hypervolume", _plain(engine.get("hypervolume_frac"))),
         *((name, _plain(value)) for name, value in (results.get("environment") or {}).items()),
@@ -350,6 +350,21 @@ def making(results: Record) -> Html:
         element("pre", element("code", command)),
         table_html(table, class_="prose"),
     )
+
+
+def _origin_facts(results: Record) -> list[tuple[str, str]]:
+    """How the baseline was trained, and what it started from where that was a trained network."""
+    baseline = results["baseline"]
+    start, steps = baseline.get("start"), f"{numbers.count(baseline.get('steps'))} training steps"
+    if start is None:
+        return [("baseline", steps)]
+    taken = results["study"]["baseline"]["steps"] == 0
+    trained = f"{start['network']}, {numbers.count(start.get('steps'))} training steps, {start['digest']}"
+    return [
+        ("baseline", "the start as it is" if taken else f"{steps} on from the start"),
+        ("start", trained),
+        ("learned from", "; ".join(baseline.get("credits") or []) or "not recorded"),
+    ]
 
 
 def _plain(value: Any) -> str:
