@@ -79,9 +79,9 @@ def fit(
     params = params if plan is None else gated(params, network, plan)
     task = _task(network, params, recipe, plan, synthesis=synthesis, feature_scale=feature_scale)
     if state is None:
-        run = fresh_run(params, network, task.learning)
+        run = fresh_run(params, network, task.learning, ranges=task.learns_ranges)
     else:
-        run = continued_run(state, params, network, task.learning)
+        run = continued_run(state, params, network, task.learning, ranges=task.learns_ranges)
     batches = _prefetched(batch_at, run.step, recipe.steps)
     with threadpool_limits(1, "blas"), team_of(task) as team, closing(batches):
         for batch in batches:
@@ -138,9 +138,10 @@ def _task(
 def _validate(run: Run, task: Task, validate: Callable[[Params], float]) -> None:
     """Tries the network on what it does not learn from, and keeps it if it is the best one so far.
 
-    While masks move, a network has more weights than it will have, and is not compared.
+    While masks move, a network has more weights than it will have, and is not compared; nor is one that skips
+    fewer frames of late than it is to.
     """
-    if task.plan is not None and run.step <= last_choice(task.recipe.steps):
+    if not _is_what_it_will_be(run, task):
         return
     params = _finished(run, task)
     loss_db = float(np.float32(validate(params)))
@@ -154,6 +155,14 @@ def _validate(run: Run, task: Task, validate: Callable[[Params], float]) -> None
     if run.best is None or loss_db < run.best.loss_db:
         run.best = Best(params, run.step, loss_db)
     run.validation.append((run.step, loss_db))
+
+
+def _is_what_it_will_be(run: Run, task: Task) -> bool:
+    """Whether the network is as small, and skips as much, as its plan asks."""
+    if task.plan is None:
+        return True
+    reached = run.skip is None or run.skip.has_reached(task.plan.skip_rate_frac)
+    return reached and run.step > last_choice(task.recipe.steps)
 
 
 def _patient(run: Run, recipe: FitRecipe) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from autograd.tracer import getval
+from autograd.tracer import getval, isbox
 
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.quantize import input_grid, output_grid, recurrent_grid, step_count
@@ -17,7 +17,7 @@ from npuexplore.train.primitives.dense import dense
 from npuexplore.train.primitives.gru import gru_seq
 from npuexplore.train.primitives.lstm import lstm_seq
 from npuexplore.train.primitives.prune import mask_fq, mask_only
-from npuexplore.train.primitives.quant import fq_act
+from npuexplore.train.primitives.quant import fq_act, fq_range
 from npuexplore.train.primitives.skip import Skip, Updates
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.train.skipping import gate_layer, is_gated
@@ -185,5 +185,8 @@ def _dense_outputs(
             observed[layer.name] = largest
     if bits is None:
         return outputs
-    scale = float(weights[OBSERVED]) if OBSERVED in weights else 0.0
-    return fq_act(outputs, grid=output_grid(layer.activation, bits, scale or largest))
+    span: Any = weights.get(OBSERVED)
+    known = 0.0 if span is None else float(getval(span))
+    if isbox(span) and known:
+        return fq_range(outputs, span, activation=layer.activation, bits=bits)
+    return fq_act(outputs, grid=output_grid(layer.activation, bits, known or largest))

@@ -12,7 +12,7 @@ from npuexplore.train.primitives.workspace import aligned_copy
 from npuexplore.units import FloatArray
 
 OBSERVED = "range"
-"""Not trained: the largest output a dense layer was seen to give, which scales its integer grid."""
+"""The largest output that the integer grid of a dense layer holds: tracked, or trained with the weights."""
 
 GATE_WEIGHTS, GATE_BIAS = "skip_w", "skip_bias"
 """The gate of a network that skips frames, (H,) and (), in its first recurrent layer."""
@@ -43,9 +43,10 @@ def unflatten(arrays: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str
     return nested
 
 
-def trained(params: Mapping[str, Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-    """The flat parameters that the optimiser moves."""
-    return {name: array for name, array in flatten(params).items() if not name.endswith(f"/{OBSERVED}")}
+def trained(params: Mapping[str, Mapping[str, FloatArray]], *, ranges: bool = False) -> dict[str, FloatArray]:
+    """The flat parameters that the optimiser moves, `ranges` of outputs among them or not."""
+    flat = flatten(params)
+    return {name: array for name, array in flat.items() if ranges or not name.endswith(f"/{OBSERVED}")}
 
 
 def copy_params(params: Mapping[str, Mapping[str, Any]]) -> Params:

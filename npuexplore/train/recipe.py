@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_serializer
+from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.documents.model import Model
 from npuexplore.train.losses import LossName
@@ -12,6 +13,7 @@ from npuexplore.train.losses import LossName
 Method = Literal["gradual", "learned", "frozen", "offline"]
 """How masks come about; words of the YAML."""
 Budget = Literal["layer", "network"]
+Ranges = Literal["tracked", "learned"]
 
 
 class FitRecipe(Model):
@@ -59,3 +61,12 @@ class RetrainRecipe(FitRecipe):
     budget: Budget = "network"
     """Under `learned`: whether every layer keeps what the plan says, or the network as a whole does."""
     distillation: Distillation | None = None
+    ranges: Ranges = "tracked"
+    """Of outputs without bounds (dense layers with relu or none): `tracked`, a running mean of the largest
+    magnitude; or `learned` from there on with the weights."""
+
+    @model_serializer(mode="wrap")
+    def without_ranges_that_are_tracked(self, wrapped: Wrapped) -> dict[str, Any]:
+        """Ranges are mentioned where they are learned."""
+        document: dict[str, Any] = wrapped(self)
+        return {name: value for name, value in document.items() if (name, value) != ("ranges", "tracked")}

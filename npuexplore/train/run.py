@@ -20,7 +20,7 @@ from npuexplore.train.optimizer import adam_step, clip_by_norm, learning_rate
 from npuexplore.train.params import OBSERVED, copy_params, flatten, trained, unflatten
 from npuexplore.train.primitives.workspace import Workspace, aligned_zeros
 from npuexplore.train.pruning import pruning_ramp, pruning_steps
-from npuexplore.train.recipe import FitRecipe, Method
+from npuexplore.train.recipe import FitRecipe, Method, RetrainRecipe
 from npuexplore.train.share import Given, part_of_batch, workspaces_of
 from npuexplore.train.skipping import SkipControl, is_gated
 from npuexplore.train.thresholds import Learning, Thresholds, learned, learning_rate_of, start_thresholds
@@ -34,6 +34,8 @@ GROWING = ("losses", "curve", "validation")
 """Arrays of a state that grow with the steps."""
 RANGE_MEMORY = 0.99
 """How slowly the observed range of a dense layer follows the batches."""
+SMALLEST_RANGE = 1e-3
+"""A learned range does not come closer to 0, where its grid would have no room."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class Task:
     learning: Learning | None = None
     """What thresholds are learned for, where they are."""
     teacher: Teacher | None = None
+
+    @property
+    def learns_ranges(self) -> bool:
+        """Whether the ranges of outputs without bounds are trained."""
+        return (
+            self.plan is not None
+            and isinstance(self.recipe, RetrainRecipe)
+            and self.recipe.ranges == "learned"
+        )
 
 
 @dataclass
@@ -108,15 +119,22 @@ class Run:
 
 
 def fresh_run(
-    params: Mapping[str, Mapping[str, FloatArray]], network: Network, learning: Learning | None = None
+    params: Mapping[str, Mapping[str, FloatArray]],
+    network: Network,
+    learning: Learning | None = None,
+    *,
+    ranges: bool = False,
 ) -> Run:
-    """A run before its first step, on copies of `params`.
+    """A run before its first step, on copies of `params`; `ranges` of outputs are trained or not.
 
     Its arrays come in one order whatever that of `params`: sums over them depend on it in the last bit.
     """
     start = copy_params({layer.name: dict(sorted(params[layer.name].items())) for layer in network.layers})
     mean, square = (
-        {name: aligned_zeros(array.shape, array.dtype) for name, array in trained(start).items()}
+        {
+            name: aligned_zeros(array.shape, array.dtype)
+            for name, array in trained(start, ranges=ranges).items()
+        }
         for _ in range(2)
     )
     skip = SkipControl() if is_gated(start) else None
@@ -130,9 +148,11 @@ def continued_run(
     params: Mapping[str, Mapping[str, FloatArray]],
     network: Network,
     learning: Learning | None = None,
+    *,
+    ranges: bool = False,
 ) -> Run:
     """The run that `state` was taken of; BadInput when it was not one of parameters like `params`."""
-    expected = fresh_run(params, network, learning)
+    expected = fresh_run(params, network, learning, ranges=ranges)
     order = expected.state().arrays
     for name, array in order.items():
         found = state.arrays.get(name)
@@ -185,8 +205,10 @@ def train_step(
             run.best,
         )
     _learn_thresholds(run, task, treatment, whole.gradients)
-    _descend(run, task.recipe, whole.gradients)
-    if treatment is None or not treatment.frozen:
+    _descend(run, task, whole.gradients)
+    if task.learns_ranges:
+        _keep_ranges(run.params, whole.observed)
+    elif treatment is None or not treatment.frozen:
         _follow_ranges(run.params, whole.observed)
     if run.skip is not None and treatment is not None:
         target = treatment.plan.skip_rate_frac * pruning_ramp(run.step, task.recipe.steps)
@@ -235,7 +257,8 @@ def _penalty_db(thresholds: Thresholds | None) -> float:
     return float(thresholds.strength.mean())
 
 
-def _descend(run: Run, recipe: FitRecipe, gradients: Mapping[str, FloatArray]) -> None:
+def _descend(run: Run, task: Task, gradients: Mapping[str, FloatArray]) -> None:
+    recipe = task.recipe
     rate = learning_rate(
         run.step,
         steps=recipe.steps,
@@ -243,7 +266,7 @@ def _descend(run: Run, recipe: FitRecipe, gradients: Mapping[str, FloatArray]) -
         peak_rate=recipe.peak_rate,
         final_rate=recipe.final_rate,
     )
-    for name, parameter in trained(run.params).items():
+    for name, parameter in trained(run.params, ranges=task.learns_ranges).items():
         adam_step(
             parameter,
             gradients[name],
@@ -262,3 +285,13 @@ def _follow_ranges(params: Params, observed: Mapping[str, float]) -> None:
         before = float(params[layer][OBSERVED])
         after = largest if before == 0.0 else RANGE_MEMORY * before + (1.0 - RANGE_MEMORY) * largest
         params[layer][OBSERVED] = np.array(after, np.float32)
+
+
+def _keep_ranges(params: Params, observed: Mapping[str, float]) -> None:
+    """Learned ranges begin with what the first batch showed where nothing was tracked, and stay positive."""
+    for layer, largest in observed.items():
+        before = float(params[layer][OBSERVED])
+        if before == 0.0:
+            params[layer][OBSERVED] = np.array(largest, np.float32)
+        elif before < SMALLEST_RANGE:
+            params[layer][OBSERVED] = np.array(SMALLEST_RANGE, np.float32)

@@ -102,7 +102,9 @@ def part_of_batch(
 
     share = features.shape[1] / given.batch
     with np.errstate(all="ignore"):
-        loss, gradients = value_and_gradients(loss_of, trained(given.params), share=share)
+        loss, gradients = value_and_gradients(
+            loss_of, trained(given.params, ranges=task.learns_ranges), share=share
+        )
     skipped_frac = 0.0
     if given.price_db is not None:
         skipped_frac = share * (1.0 - float(updates.taken.mean(dtype=np.float64)))
@@ -110,9 +112,9 @@ def part_of_batch(
 
 
 def _with_ranges(arrays: Mapping[str, Any], params: Params) -> dict[str, dict[str, Any]]:
-    """Trained arrays, nested, and the observed ranges beside them."""
+    """Trained arrays, nested, and beside them the ranges that are not."""
     nested = unflatten(arrays)
     for layer, entry in params.items():
         if OBSERVED in entry:
-            nested[layer][OBSERVED] = entry[OBSERVED]
+            nested[layer].setdefault(OBSERVED, entry[OBSERVED])
     return nested
