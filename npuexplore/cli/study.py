@@ -87,6 +87,8 @@ def _show_results(run: RunDirectory, *, as_json: bool) -> None:
     except (LookupError, TypeError, ValueError, AttributeError):
         raise unusable_results(run) from None
     columns = ["network", "ms", "flash kB", "SDR dB", "SI-SDR dB", "lost dB", "predicted"]
+    if any(pick["plan"]["skip_rate_frac"] for pick in results["picks"]):
+        columns, rows = [*columns, "skipped", "mean ms"], _with_skips(rows, results)
     print_table(title, columns, rows)
     note(f"Report: {run.report}")
     note(f"Results: {run.results}")
@@ -103,6 +105,16 @@ def _rows(results: dict[str, Any]) -> list[list[str]]:
         losses_db = (pick["achieved"]["quality_loss_db"], pick["predicted"]["quality_loss_db"])
         rows.append(_row(pick["name"], pick["estimates"], pick["achieved"]["quality"], *losses_db))
     return rows
+
+
+def _with_skips(rows: list[list[str]], results: dict[str, Any]) -> list[list[str]]:
+    """The rows with the share of frames that each network skips on unseen mixtures, and its mean time."""
+    records = [results["baseline"], *results["picks"]]
+    shares = [record.get("skip_rate_frac_achieved", {"unseen": 0.0})["unseen"] for record in records]
+    return [
+        [*row, *[""] * (7 - len(row)), f"{share:.0%}", f"{record['estimates']['mean_latency_ms']:.2f}"]
+        for row, record, share in zip(rows, records, shares, strict=True)
+    ]
 
 
 def _row(name: str, estimates: dict[str, Any], quality: dict[str, Any], *losses_db: float) -> list[str]:

@@ -22,6 +22,8 @@ from npuexplore.train.evaluate import (
     evaluate,
     score,
 )
+from npuexplore.train.skipped import skipped_frac
+from npuexplore.train.skipping import is_gated
 
 EVALUATE_SCHEMA = "npuexplore.evaluate/1"
 ENHANCED_RATE_HZ = 16_000
@@ -45,6 +47,20 @@ def score_network(
         plan=trained.plan,
         metrics=metrics,
         on_progress=on_progress,
+    )
+
+
+def skipped_share(trained: TrainedNetwork, pairs: Sequence[Pair]) -> float | None:
+    """Share of the frames of pairs that a network skips; None for one without a gate."""
+    if not is_gated(trained.params):
+        return None
+    return skipped_frac(
+        trained.params,
+        [pair.noisy for pair in pairs],
+        front_end(trained.network),
+        trained.network,
+        feature_scale=trained.feature_scale,
+        plan=trained.plan,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from npuexplore.compression.matrix_plan import MatrixChoice
+from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.reach import refuse_covering_block
 from npuexplore.cost.supported import refuse_network
 from npuexplore.documents.shipped import Kind, shipped_names
@@ -22,6 +23,7 @@ from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.start import Start, find_start
 from npuexplore.pipeline.study_file import StudyFile, load_study
 from npuexplore.search.space import SpaceSpec
+from npuexplore.train.skipping import refuse_unskippable
 from npuexplore.train.trainable import refuse_untrainable
 from npuexplore.workload.load import load_network
 from npuexplore.workload.network import Network, gate_count, matrices
@@ -84,11 +86,7 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
             f"{where}: memory_mode: got {study.memory_mode!r}; profile {profile.name} has "
             f"{', '.join(profile.memory_modes)}; name one of those or leave the key out"
         )
-    if any(study.space.skip_rate_frac):
-        raise BadInput(
-            f"{where}: space.skip_rate_frac: got {list(study.space.skip_rate_frac)}; skipping cannot be "
-            "trained so far (`npuexplore estimate --skip-rate` costs it); leave the key out"
-        )
+    _refuse_skips(study, network, where=where)
     _refuse_covering_blocks(study.space, network, where=where)
     clock = network.frame_clock
     overlap = clock.window_frames
@@ -96,6 +94,20 @@ def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Networ
         raise BadInput(
             f"{where}: mixtures.segment_frames: got {study.mixtures.segment_frames}; a window of network "
             f"{network.name} spans {overlap} frames, so at least {2 * overlap} are needed"
+        )
+
+
+def _refuse_skips(study: StudyFile, network: Network, *, where: Path) -> None:
+    """Refuses skipped frames where no state could be held, or no gate be trained."""
+    rates = study.space.skip_rate_frac
+    try:
+        refuse_unskippable(CompressionPlan(skip_rate_frac=max(rates)), network)
+    except BadInput as error:
+        raise BadInput(f"{where}: space.skip_rate_frac: {error}") from None
+    if max(rates) > 0 and study.retrain.method == "offline":
+        raise BadInput(
+            f"{where}: space.skip_rate_frac: got {list(rates)}, and retrain.method offline, which trains "
+            "nothing; what to skip is learned: choose another method or leave skip_rate_frac out"
         )
 
 

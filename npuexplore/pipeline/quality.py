@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,9 @@ from npuexplore.compression.plan import (
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.checkpoints import TrainedNetwork
 from npuexplore.search.space import Space, plans_from
-from npuexplore.train.apply import mask_of, one_shot
+from npuexplore.train.apply import held_mask_of, mask_of, one_shot
 from npuexplore.train.losses import LOSSES, LossName
+from npuexplore.train.skipping import SHARES, evenly_updated
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
@@ -38,7 +39,7 @@ ZEROS_SPAN = 1 << 30
 
 @dataclass(frozen=True)
 class SensitivityModel:
-    """Loss of a plan = what retraining leaves of the sum of its layers' one-shot losses.
+    """Loss of a plan = what retraining leaves of the sum of one-shot losses: its layers' and its skipping's.
 
     A layer's loss is that of its bits plus that of its zeros; the two hardly touch each other.
     """
@@ -48,6 +49,8 @@ class SensitivityModel:
     bits_db: tuple[Mapping[int, float], ...]
     """Per layer: loss of rounding alone, by `bits_keys`."""
     recovery_frac: float
+    skip_db: Mapping[int, float] = field(default_factory=lambda: {0: 0.0})
+    """Loss of skipping that share of the frames, by `skip_keys`."""
 
     def loss_db(self, plans: PlanBatch) -> NDArray[np.float64]:
         """(P,) expected loss in dB after retraining. Raises BadInput for a choice not measured."""
@@ -56,6 +59,7 @@ class SensitivityModel:
         for layer in range(zeros.shape[1]):
             total += _looked_up(self.zeros_db[layer], zeros[:, layer])
             total += _looked_up(self.bits_db[layer], bits[:, layer])
+        total += _looked_up(self.skip_db, skip_keys(plans.skip_rate_frac))
         return self.recovery_frac * total
 
 
@@ -89,6 +93,11 @@ def bits_keys(plans: PlanBatch) -> NDArray[np.int64]:
     first, second = _by_matrix(plans.matrices.weight_bits, plans.matrices)
     apart = np.where(first == second, 0, second)
     return np.asarray((apart * 32 + first) * 32 + plans.activation_bits)
+
+
+def skip_keys(skip_rate_frac: FloatArray) -> NDArray[np.int64]:
+    """(P,) one integer per rate; 0 where no frame is skipped."""
+    return np.rint(skip_rate_frac * SHARES).astype(np.int64)
 
 
 def _by_matrix(values: NDArray[Any], matrices: MatrixBatch) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -125,8 +134,28 @@ def spectral_quality_db(
 ) -> float:
     """Mean quality over the mixtures, in dB: a training loss with its sign turned."""
     features = batch.features / trained.feature_scale
+    mask = mask_of(trained.params, features, trained.network, trained.plan)
+    return _quality_of(mask, batch, front_end, loss=loss)
+
+
+def held_quality_db(
+    trained: TrainedNetwork,
+    batch: SpectralBatch,
+    front_end: FrontEnd,
+    *,
+    skip_rate_frac: float,
+    loss: LossName = "log_error_ratio",
+) -> float:
+    """The same of a float network whose states are held in `skip_rate_frac` of the frames, evenly spread."""
+    features = batch.features / trained.feature_scale
+    updated = evenly_updated(len(features), skip_rate_frac)
+    mask = held_mask_of(trained.params, features, trained.network, updated=updated)
+    return _quality_of(mask, batch, front_end, loss=loss)
+
+
+def _quality_of(mask: FloatArray, batch: SpectralBatch, front_end: FrontEnd, *, loss: LossName) -> float:
     value = LOSSES[loss](
-        mask_of(trained.params, features, trained.network, trained.plan),
+        mask,
         synthesis=front_end.synthesis,
         noisy_power=batch.noisy_power,
         cross=batch.cross,
@@ -146,31 +175,35 @@ def measure_sensitivity(
 ) -> list[dict[str, Any]]:
     """One row per layer and case: the loss of compressing that layer alone, without retraining.
 
-    Losses below 0 (compression that happens to help) count as 0.
+    Then one per rate of skipped frames: the loss when every state is held in that share of the frames, evenly
+    spread. A gate that learns which frames to skip does better; what retraining leaves of a loss covers that
+    as it does for zeros. Losses below 0 (compression that happens to help) count as 0.
     """
+    cases, rates = list(_cases(space)), _rates(space)
     reference_db = spectral_quality_db(baseline, batch, front_end, loss=loss)
-    cases = list(_cases(space))
-    rows = []
-    for done, (layer, choice) in enumerate(cases, start=1):
-        plan = CompressionPlan(layers={layer: choice})
-        compressed = TrainedNetwork(
-            network=baseline.network,
-            params=one_shot(baseline.params, plan, baseline.network),
-            feature_scale=baseline.feature_scale,
-            plan=plan,
-            training={},
-        )
-        loss_db = reference_db - spectral_quality_db(compressed, batch, front_end, loss=loss)
-        rows.append(
-            {
-                "layer": layer,
-                **choice.model_dump(mode="json"),
-                "one_shot_loss_db": round(max(loss_db, 0.0), 4),
-            }
-        )
+
+    def lost_db(quality_db: float) -> float:
+        return round(max(reference_db - quality_db, 0.0), 4)
+
+    rows: list[dict[str, Any]] = []
+    for layer, choice in cases:
+        compressed = _with_one_compressed(baseline, layer, choice)
+        loss_db = lost_db(spectral_quality_db(compressed, batch, front_end, loss=loss))
+        rows.append({"layer": layer, **choice.model_dump(mode="json"), "one_shot_loss_db": loss_db})
         if on_progress:
-            on_progress(done, len(cases))
+            on_progress(len(rows), len(cases) + len(rates))
+    for rate in rates:
+        loss_db = lost_db(held_quality_db(baseline, batch, front_end, skip_rate_frac=rate, loss=loss))
+        rows.append({"skip_rate_frac": rate, "one_shot_loss_db": loss_db})
+        if on_progress:
+            on_progress(len(rows), len(cases) + len(rates))
     return rows
+
+
+def _with_one_compressed(baseline: TrainedNetwork, layer: str, choice: LayerPlan) -> TrainedNetwork:
+    plan = CompressionPlan(layers={layer: choice})
+    params = one_shot(baseline.params, plan, baseline.network)
+    return TrainedNetwork(baseline.network, params, baseline.feature_scale, plan, training={})
 
 
 def sensitivity_model(
@@ -180,7 +213,9 @@ def sensitivity_model(
     zeros_db: list[dict[int, float]] = [{0: 0.0} for _ in network.layers]
     bits_db: list[dict[int, float]] = [{} for _ in network.layers]
     names = [layer.name for layer in network.layers]
-    for row in sorted(rows, key=lambda row: row["sparsity_frac"]):
+    skips = [row for row in rows if "layer" not in row]
+    of_layers = [row for row in rows if "layer" in row]
+    for row in sorted(of_layers, key=lambda row: row["sparsity_frac"]):
         layer = names.index(row["layer"])
         choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields if key in row})
         plan = batch_plans([CompressionPlan(layers={row["layer"]: choice})], network)
@@ -191,7 +226,9 @@ def sensitivity_model(
         else:
             loss_db = max(row["one_shot_loss_db"] - bits_db[layer][bits], 0.0)
             zeros_db[layer][zeros] = loss_db
-    return SensitivityModel(tuple(zeros_db), tuple(bits_db), recovery_frac)
+    rates = skip_keys(np.array([row["skip_rate_frac"] for row in skips], np.float64)).tolist()
+    skip_db = {0: 0.0} | dict(zip(rates, (row["one_shot_loss_db"] for row in skips), strict=True))
+    return SensitivityModel(tuple(zeros_db), tuple(bits_db), recovery_frac, skip_db)
 
 
 def fitted_recovery_frac(one_shot_db: FloatArray, achieved_db: FloatArray) -> float | None:
@@ -200,6 +237,12 @@ def fitted_recovery_frac(one_shot_db: FloatArray, achieved_db: FloatArray) -> fl
     if energy == 0.0:
         return None
     return float(np.dot(one_shot_db, np.maximum(achieved_db, 0.0)) / energy)
+
+
+def _rates(space: Space) -> list[float]:
+    """Rates of skipped frames above 0 that a plan of the space may have, rising."""
+    offered = (p.choices for p in space.parameters if p.kind == "skip_rate_frac")
+    return [float(rate) for choices in offered for rate in choices if float(rate) > 0.0]
 
 
 def _cases(space: Space) -> Iterator[tuple[str, LayerPlan]]:

@@ -35,6 +35,8 @@ SET_WORDS = {
     "unseen": "mixtures of a voice and noises that training never heard",
     "pairs": "recorded pairs, for scoring only",
 }
+GAIN_BY_SKIPPING = ("mean_latency_ms", "energy_uj", "average_power_mw")
+"""Objectives that are means over frames."""
 LOSS_METRIC = "si_sdr_improvement_db"
 
 
@@ -79,7 +81,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "sensitivity": [dict(row) for row in outcome.sensitivity],
         "front": _front(outcome),
         "picks": picks,
-        "missing": list(outcome.missing),
+        "missing": [*outcome.missing, *_idle_rates(problem, picks)],
         "assumptions": _assumptions(problem),
         "agreement": _agreement(outcome, picks),
     }
@@ -136,15 +138,33 @@ def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
 
 def _assumptions(problem: Problem) -> list[str]:
     """What the cost model takes for granted, and how quality is predicted."""
-    costs = estimate(
-        problem.profile, problem.network, CompressionPlan(), memory_mode=problem.study.memory_mode
-    )
+    most_skipped = CompressionPlan(skip_rate_frac=max(problem.study.space.skip_rate_frac))
+    costs = estimate(problem.profile, problem.network, most_skipped, memory_mode=problem.study.memory_mode)
     return [
         *costs.assumptions,
         *reserved_sentences(problem),
-        "predicted loss: one-shot losses of the layers, measured on calibration mixtures and summed, times "
-        f"{problem.study.picks.recovery_frac:g}, the share expected to stay after retraining",
+        f"predicted loss: one-shot losses of the layers{_of_skips(problem)}, measured on calibration "
+        f"mixtures and summed, times {problem.study.picks.recovery_frac:g}, the share expected to stay after "
+        "retraining",
         *_start_sentence(problem),
+    ]
+
+
+def _of_skips(problem: Problem) -> str:
+    if not any(problem.study.space.skip_rate_frac):
+        return ""
+    return " and of states held in an evenly spread share of the frames"
+
+
+def _idle_rates(problem: Problem, picks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why no pick skips frames although the study offers it."""
+    offered = any(problem.study.space.skip_rate_frac)
+    gains = [name for name in GAIN_BY_SKIPPING if name in problem.study.search.objectives]
+    if gains or not offered or any(pick["plan"]["skip_rate_frac"] > 0 for pick in picks):
+        return []
+    return [
+        "No pick skips frames, as no objective gains from it: the latency is that of a frame that is not "
+        f"skipped; name {', '.join(GAIN_BY_SKIPPING[:-1])} or {GAIN_BY_SKIPPING[-1]} among the objectives."
     ]
 
 
@@ -214,6 +234,7 @@ def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, An
         "why": pick.why,
         "structure": pick.structure,
         "plan": plan.model_dump(mode="json"),
+        **_skipping(plan, achieved),
         **costs,
         "layers": layers,
         "predicted": {
@@ -231,6 +252,13 @@ def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, An
         **dict(trained.training),
         "checkpoint": f"picks/{pick.name}.npz",
     }
+
+
+def _skipping(plan: CompressionPlan, achieved: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Share of the frames that a pick really skips on each set, where its plan skips any."""
+    if plan.skip_rate_frac == 0.0:
+        return {}
+    return {"skip_rate_frac_achieved": {name: quality["skipped_frac"] for name, quality in achieved.items()}}
 
 
 def _layers(

@@ -27,7 +27,7 @@ from npuexplore.pipeline.data import (
     gather,
 )
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
-from npuexplore.pipeline.listening import score_network
+from npuexplore.pipeline.listening import score_network, skipped_share
 from npuexplore.pipeline.objectives import evaluator, refuse_lossy
 from npuexplore.pipeline.problem import Problem, problem_document
 from npuexplore.pipeline.quality import (
@@ -324,7 +324,8 @@ def _evaluate_all(job: _Job, sound: _Sound, picks: Sequence[Pick]) -> dict[str, 
 
 
 def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
-    quality = score_network(read_network(path), pairs)
+    trained = read_network(path)
+    quality, skipped_frac = score_network(trained, pairs), skipped_share(trained, pairs)
     return {
         "items": len(quality.files),
         "mean": {name: round(value, 3) for name, value in quality.mean.items()},
@@ -332,6 +333,7 @@ def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
             {"name": item.name, **{name: round(value, 3) for name, value in item.scores.items()}}
             for item in quality.files
         ],
+        **({} if skipped_frac is None else {"skipped_frac": round(skipped_frac, 4)}),
     }
 
 

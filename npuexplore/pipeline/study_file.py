@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_serializer
+from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.audio.augment import DecibelRange
 from npuexplore.audio.mixtures import MixtureRecipe
@@ -44,6 +45,12 @@ class BaselineRecipe(FitRecipe, StartSpec):
                 "network with `start`"
             )
         return steps
+
+    @model_serializer(mode="wrap")
+    def without_a_start_that_is_none(self, wrapped: Wrapped) -> dict[str, Any]:
+        """A start is mentioned where there is one."""
+        document: dict[str, Any] = wrapped(self)
+        return {name: value for name, value in document.items() if (name, value) != ("start", None)}
 
 
 class Limits(Model):

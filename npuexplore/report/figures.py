@@ -155,7 +155,7 @@ def _layer_ms(record: Record, name: str) -> float:
 def sensitivity_curves(results: Record) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
     """One-shot loss over sparsity, {structure: {layer: (sparsity in %, dB lost)}}, int8 only."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    rows = [row for row in results.get("sensitivity") or [] if _is_int8(row)]
+    rows = [row for row in results.get("sensitivity") or [] if "layer" in row and _is_int8(row)]
     dense = {row["layer"]: row["one_shot_loss_db"] for row in rows if row["structure"] == "dense"}
     for row in rows:
         if row["structure"] != "dense":
@@ -167,6 +167,12 @@ def sensitivity_curves(results: Record) -> dict[str, dict[str, tuple[list[float]
     return {
         name: {layer: _columns(points) for layer, points in layers.items()} for name, layers in curves.items()
     }
+
+
+def skip_losses(results: Record) -> list[tuple[float, float]]:
+    """(share of frames held, one-shot loss in dB) of every rate that was measured, rising."""
+    rows = [row for row in results.get("sensitivity") or [] if "layer" not in row]
+    return sorted((row["skip_rate_frac"], row["one_shot_loss_db"]) for row in rows)
 
 
 def _is_int8(row: Record) -> bool:

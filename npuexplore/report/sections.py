@@ -33,6 +33,7 @@ SIGNIFICANT_DIGITS = 6
 
 OBJECTIVE_WORDS = {
     "latency_ms": "time",
+    "mean_latency_ms": "mean time",
     "cycles": "cycles",
     "flash_bytes": "flash",
     "sram_bytes": "SRAM",
@@ -311,6 +312,9 @@ def sensitivity(results: Record) -> Html | str:
         "Each layer of the trained baseline was compressed alone, without retraining, on calibration audio. "
         "A steep curve marks a layer that the search treats gently."
     )
+    if held := figures.skip_losses(results):
+        losses = ", ".join(f"{numbers.percent(rate)} {numbers.decibels(loss)}" for rate, loss in held)
+        note += f" States held in an evenly spread share of the frames, without a gate: {losses} lost."
     return _section("sensitivity", "Sensitivity", element("p", note), element("div", drawn, class_="facets"))
 
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from npuexplore.report import numbers
 from npuexplore.report.html import Content, Html, element
 from npuexplore.report.verdict import keeps_quality, structure_rows
-from npuexplore.report.words import Record, fits_all, layer_words, limits_of, loss_db, plan_words
+from npuexplore.report.words import (
+    Record,
+    asked_skip_rate,
+    fits_all,
+    layer_words,
+    least_skip_rate,
+    limits_of,
+    loss_db,
+    plan_words,
+)
 
 DASH = "–"
 REAL_CYCLES = "cycles_of_real_weights"
@@ -62,6 +71,24 @@ def structures_table(results: Record) -> Table:
 
 def picks_table(results: Record) -> Table:
     """Every pick, predicted against achieved."""
+    table = _picks_table(results["picks"])
+    return _with_skips(table, results["picks"]) if any(map(asked_skip_rate, results["picks"])) else table
+
+
+def _with_skips(table: Table, picks: Sequence[Record]) -> Table:
+    """The same with the share of frames that plans skip, and that networks really do."""
+    cells = []
+    for pick in picks:
+        least = least_skip_rate(pick)
+        done = DASH if least is None else numbers.percent(least[1])
+        mean = numbers.milliseconds(pick["estimates"].get("mean_latency_ms"))
+        cells.append((numbers.percent(asked_skip_rate(pick)), done, mean))
+    columns = (*table.columns, "frames skipped, plan", "frames skipped, real", "mean time")
+    rows = tuple((*row, *own) for row, own in zip(table.rows, cells, strict=True))
+    return Table(table.caption, columns, rows, frozenset(range(2, len(columns))))
+
+
+def _picks_table(picks: Sequence[Record]) -> Table:
     rows = tuple(
         (
             pick["name"],
@@ -74,7 +101,7 @@ def picks_table(results: Record) -> Table:
             numbers.decibels(_achieved(pick).get("quality_loss_db")),
             numbers.count(pick.get("steps")),
         )
-        for pick in results["picks"]
+        for pick in picks
     )
     return Table(
         "Predicted by the search, and achieved after retraining",

@@ -10,7 +10,9 @@ from npuexplore.report.words import (
     MAIN_SET,
     Record,
     achieved_loss_db,
+    asked_skip_rate,
     fits_all,
+    least_skip_rate,
     limits_of,
     loss_db,
     loss_words,
@@ -28,6 +30,8 @@ LIMIT_WORDS: dict[str, tuple[str, str, Callable[[float], str]]] = {
 
 
 MIXED = "mixed"
+SKIP_SLACK_FRAC = 0.02
+"""By how much a retrained pick may skip less than its plan says before that is told."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ def _loss_sentence(pick: Record) -> str:
 def supporting_sentences(results: Record) -> list[str]:
     """What stands behind the headline: gain over dense, the other structures, what does not fit."""
     sentences = [_against_dense(results), *_other_structures(results), _baseline_fit(results)]
+    sentences += [_skipping(pick) for pick in results["picks"]]
     sentences += [str(sentence) for sentence in results.get("missing") or []]
     return [sentence for sentence in sentences if sentence]
 
@@ -168,6 +173,24 @@ def _other_structures(results: Record) -> list[str]:
             f"{kilobytes(row.pick['estimates']['flash_bytes'])}, {_loss_sentence(row.pick)}{note}."
         )
     return sentences
+
+
+def _skipping(pick: Record) -> str:
+    """What skipped frames bring a pick on average, and whether it skips as many as that counts on."""
+    asked, estimates = asked_skip_rate(pick), pick["estimates"]
+    if asked == 0.0:
+        return ""
+    sentence = (
+        f"Skipping {percent(asked)} of frames, pick {pick['name']} takes "
+        f"{milliseconds(estimates.get('mean_latency_ms'))} on average and {frame_time(estimates)} at worst"
+    )
+    least = least_skip_rate(pick)
+    if least is not None and least[1] < asked - SKIP_SLACK_FRAC:
+        sentence += (
+            f"; but retrained it skips only {percent(least[1])} on {least[0]}, so its mean time and "
+            "energy are stated too low"
+        )
+    return f"{sentence}."
 
 
 def _baseline_fit(results: Record) -> str:

@@ -60,19 +60,23 @@ def structure_words(choice: Record) -> str:
 
 
 def plan_words(plan: Record) -> str:
-    """A whole plan in one phrase: structures, range of sparsities, bits.
+    """A whole plan in one phrase: structures, range of sparsities, bits, skipped frames.
 
     >>> plan_words({"layers": {"a": {"structure": "unit", "sparsity_frac": 0.5, "weight_bits": 8}}})
     'unit at 50 % with int8'
+    >>> plan_words({"layers": {"a": {}}, "skip_rate_frac": 0.4})
+    'dense with int8, skipping 40 % of frames'
     """
+    rate = plan.get("skip_rate_frac", 0.0)
+    skips = f", skipping {percent(rate)} of frames" if rate else ""
     layers = [choice for layer in plan["layers"].values() for choice in matrix_choices(layer)]
     sparse = [layer for layer in layers if layer.get("structure", "dense") != "dense"]
     bits = " and ".join(f"int{width}" for width in sorted({layer.get("weight_bits", 8) for layer in layers}))
     if not sparse:
-        return f"dense with {bits}"
+        return f"dense with {bits}{skips}"
     names = list(dict.fromkeys(structure_words(layer) for layer in sparse))
     mix = names[0] if len(names) == 1 else f"a mix of {' and '.join(names)}"
-    return f"{mix} at {_span([layer['sparsity_frac'] for layer in sparse])} with {bits}"
+    return f"{mix} at {_span([layer['sparsity_frac'] for layer in sparse])} with {bits}{skips}"
 
 
 def _span(fractions: Sequence[float]) -> str:
@@ -141,6 +145,17 @@ def loss_db(pick: Record) -> float | None:
     """The achieved loss, or the predicted one before retraining."""
     achieved = achieved_loss_db(pick)
     return (pick.get("predicted") or {}).get("quality_loss_db") if achieved is None else achieved
+
+
+def asked_skip_rate(record: Record) -> float:
+    """Share of frames that a pick's plan skips."""
+    return float((record.get("plan") or {}).get("skip_rate_frac", 0.0))
+
+
+def least_skip_rate(pick: Record) -> tuple[str, float] | None:
+    """The set on which a retrained pick skips the smallest share of frames, and that share."""
+    achieved = pick.get("skip_rate_frac_achieved") or {}
+    return min(achieved.items(), key=lambda item: (item[1], item[0]), default=None)
 
 
 def fits_all(record: Record) -> bool:

@@ -16,6 +16,7 @@ LOSS = "quality_loss_db"
 
 _SUPERLATIVES = {
     "latency_ms": ("fastest", "fastest"),
+    "mean_latency_ms": ("least-mean-time", "fastest on average"),
     "cycles": ("fastest", "fastest"),
     "flash_bytes": ("smallest", "smallest in flash"),
     "sram_bytes": ("least-sram", "smallest in SRAM"),
@@ -189,6 +190,7 @@ def figure(objective: str, value: float) -> str:
         return f"{value:,.0f} cycles"
     forms = {
         "latency_ms": f"{value:.3g} ms",
+        "mean_latency_ms": f"{value:.3g} ms on average",
         "energy_uj": f"{value:.3g} µJ per frame",
         "average_power_mw": f"{value:.3g} mW",
         LOSS: f"{value:.2f} dB loss",

@@ -12,6 +12,7 @@ from npuexplore.errors import BadInput
 
 Objective = Literal[
     "latency_ms",
+    "mean_latency_ms",
     "cycles",
     "flash_bytes",
     "sram_bytes",

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.sparsity import Params, layer_masks
 from npuexplore.train.model import Treatment, forward, treat_weights
 from npuexplore.train.params import copy_params
+from npuexplore.train.primitives.skip import Updates
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
@@ -36,3 +40,31 @@ def mask_of(
     treatment = None if plan is None else Treatment(plan)
     mask: FloatArray = forward(params, features, network, treatment)
     return mask
+
+
+def held_mask_of(
+    params: Mapping[str, Mapping[str, Any]],
+    features: FloatArray,
+    network: Network,
+    *,
+    updated: NDArray[np.bool_],
+) -> FloatArray:
+    """`mask_of` a float network when the frames that are not `updated` (T,) hold every state and the mask.
+
+    The first frame must be updated. A held frame changes nothing, so that the others are run as if they
+    followed each other.
+    """
+    mask = mask_of(params, features[updated], network)
+    return np.asarray(mask[np.cumsum(updated) - 1])
+
+
+def skipped_frames(
+    params: Mapping[str, Mapping[str, Any]],
+    features: FloatArray,
+    network: Network,
+    plan: CompressionPlan | None = None,
+) -> NDArray[np.bool_]:
+    """(T, B) the frames of scaled features (T, B, F) in which a network with a gate holds its states."""
+    updates = Updates()
+    forward(params, features, network, None if plan is None else Treatment(plan), updates=updates)
+    return np.asarray(updates.taken == 0.0)

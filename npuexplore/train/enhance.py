@@ -54,12 +54,19 @@ def _enhance_padded(
     feature_scale: FloatArray,
     plan: CompressionPlan | None,
 ) -> Signal:
-    spectra = stft(noisy, fe)
-    power: FloatArray = spectra.real**2 + spectra.imag**2
-    features: FloatArray = np.divide(log_features(power, fe), feature_scale, dtype=np.float32)
+    features, spectra = scaled_features(noisy, fe, feature_scale)
     mask = mask_of(params, features, network, plan)
     spectra *= mask @ fe.synthesis
     return istft(spectra, fe, samples=noisy.shape[1])
+
+
+def scaled_features(
+    noisy: Signal, fe: FrontEnd, feature_scale: FloatArray
+) -> tuple[FloatArray, NDArray[np.complex64]]:
+    """What a network hears of signals (B, N): features (T, B, F), and the spectra (T, B, K) they are of."""
+    spectra = stft(noisy, fe)
+    power: FloatArray = spectra.real**2 + spectra.imag**2
+    return np.divide(log_features(power, fe), feature_scale, dtype=np.float32), spectra
 
 
 def _batches(lengths: Sequence[int], hop_samples: int) -> Iterator[list[int]]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.sparsity import Params
 from npuexplore.errors import BadInput
 from npuexplore.train.params import GATE_BIAS, GATE_WEIGHTS, copy_params
-from npuexplore.units import FloatArray
+from npuexplore.units import FloatArray, ceil_div
 from npuexplore.workload.network import DenseLayer, Network, is_recurrent, unit_count
 
 INTEGRAL_DB = 0.1
@@ -25,6 +26,10 @@ PROPORTIONAL_DB = 8.0
 """Penalty in dB per unit of the rate while it is too low by 1: damps the integral."""
 RATE_MEMORY = 0.95
 """How slowly the reported rate follows the batches."""
+RATE_SLACK_FRAC = 0.02
+"""By how much a rate may be below the plan's and still count as reached."""
+SHARES = 10_000
+"""Rates are told apart in steps of one part in so many."""
 
 
 @dataclass
@@ -51,6 +56,27 @@ class SkipControl:
         self.integral_db = float(np.float32(self.integral_db + INTEGRAL_DB * self.excess_frac))
         rate_frac = RATE_MEMORY * self.rate_frac + (1.0 - RATE_MEMORY) * skipped_frac
         self.rate_frac = float(np.float32(rate_frac))
+
+    def has_reached(self, target_frac: float) -> bool:
+        """Whether so many frames have been skipped of late as are to be.
+
+        >>> SkipControl(rate_frac=0.39).has_reached(0.4), SkipControl(rate_frac=0.3).has_reached(0.4)
+        (True, False)
+        """
+        return self.rate_frac >= target_frac - RATE_SLACK_FRAC
+
+
+def evenly_updated(frames: int, skip_rate_frac: float) -> NDArray[np.bool_]:
+    """(frames,) which of them update the state when `skip_rate_frac` of them, evenly spread, do not.
+
+    The first one does, as nothing could be held there.
+
+    >>> evenly_updated(10, 0.4).astype(int)
+    array([1, 1, 0, 1, 0, 1, 1, 0, 1, 0])
+    """
+    kept = SHARES - round(skip_rate_frac * SHARES)
+    made = ceil_div(kept * np.arange(frames + 1, dtype=np.int64), SHARES)
+    return np.asarray(np.diff(made) > 0)
 
 
 def gate_layer(network: Network) -> str | None:

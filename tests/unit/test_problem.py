@@ -67,7 +67,11 @@ def test_no_path_gets_into_the_document_of_a_problem(tmp_path):
         ({"memory_mode": "dream"}, "memory_mode: got 'dream'; profile micronpu-block16 has "),
         ({"network": "no-net.yaml"}, "network 'no-net.yaml': no such file"),
         ({"profile": "stm32f7"}, "did you mean 'stm32f746'"),
-        ({"space": {"skip_rate_frac": [0.0, 0.5]}}, "space.skip_rate_frac"),
+        (
+            {"space": {"skip_rate_frac": [0.0, 0.5]}, "retrain": {"method": "offline"}},
+            "space.skip_rate_frac: got [0.0, 0.5], and retrain.method offline",
+        ),
+        ({"space": {"skip_rate_frac": [0.5, 0.0]}}, "space.skip_rate_frac: got [0.5, 0.0]"),
         ({"space": {"weight_bits": [2, 8]}}, "space.weight_bits: got [2, 8]; micronpu-block16 allows [4, 8]"),
         ({"mixtures": {"segment_frames": 16, "snr_db": [10.0, -10.0]}}, "write the lower bound first"),
         ({"mixtures": {"augmentation": {"speech_speed": [0.0, 1.0]}}}, "mixtures.augmentation.speech_speed"),
@@ -90,6 +94,14 @@ def test_an_impossible_study_is_one_sentence_that_names_the_key(tmp_path, change
         load_problem(study)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_skipping_in_a_network_without_a_state_is_refused(tmp_path):
+    study = tiny_study.write_study(tmp_path, space={"skip_rate_frac": [0.0, 0.5]})
+    stateless = {**tiny_study.NETWORK, "layers": tiny_study.NETWORK["layers"][2:]}
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump(stateless))
+    with pytest.raises(BadInput, match=r"space.skip_rate_frac: plan: .*has no lstm or gru layer"):
+        load_problem(study)
 
 
 def test_widths_that_the_part_refuses_are_not_offered(tmp_path):
