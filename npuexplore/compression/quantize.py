@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.compression.clipping import FEW_BITS, reach_fracs
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Layer, Network, gate_count
@@ -116,7 +117,7 @@ def step_count(layer: Layer, choice: LayerPlan, *, rows: int) -> int:
 
 
 def quantise(weights: FloatArray, *, bits: int, groups: int) -> tuple[Integers, FloatArray]:
-    """Integers (R, C) and the step (groups,) of each group of rows: max|w| / (2^(bits-1) - 1).
+    """Integers (R, C) and the step (groups,) of each group of rows; see `weight_steps`.
 
     groups : equal runs of rows with a step of their own; gates, or 1 or R of a dense layer.
     int8 for up to 8 bits (2 bits: -1, 0 and 1), int16 for more.
@@ -124,28 +125,42 @@ def quantise(weights: FloatArray, *, bits: int, groups: int) -> tuple[Integers, 
     >>> quantise(np.array([[1.27, -0.5]], np.float32), bits=8, groups=1)[0].tolist()
     [[127, -50]]
     """
-    rows = weights.reshape(groups, -1)
     steps = weight_steps(weights, bits=bits, groups=groups)
-    integers = np.rint(rows / steps[:, None]).reshape(weights.shape)
-    return integers.astype(np.int8) if bits <= 8 else integers.astype(np.int16), steps
+    codes = _codes(weights, steps, bits=bits).reshape(weights.shape)
+    return codes.astype(np.int8) if bits <= 8 else codes.astype(np.int16), steps
 
 
 def weight_steps(weights: FloatArray, *, bits: int, groups: int) -> FloatArray:
-    """(groups,) grid step of each group of rows; 1 where they are all zero."""
+    """(groups,) grid step of each group of rows; 1 where they are all zero.
+
+    max|w| / (2^(bits-1) - 1), and for 2 and 4 bits the share of it that `reach_fracs` gives.
+    """
     rows = weights.reshape(groups, -1)
     largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    largest[largest == 0.0] = 2 ** (bits - 1) - 1
+    if bits <= FEW_BITS:
+        sizes = np.abs(rows) / largest[:, None]
+        largest = largest * reach_fracs(sizes, bits=bits)
     steps: FloatArray = (largest / (2 ** (bits - 1) - 1)).astype(weights.dtype, copy=False)
-    steps[steps == 0.0] = 1.0
     return steps
 
 
 def fake_quantise(weights: FloatArray, *, bits: int, groups: int) -> FloatArray:
     """`weights` moved to their integer grid, still floating point."""
-    steps = weight_steps(weights, bits=bits, groups=groups)[:, None]
-    rows = weights.reshape(groups, -1) / steps
-    np.rint(rows, out=rows)
-    rows *= steps
-    return rows.reshape(weights.shape)
+    steps = weight_steps(weights, bits=bits, groups=groups)
+    codes = _codes(weights, steps, bits=bits)
+    codes *= steps[:, None]
+    return codes.reshape(weights.shape)
+
+
+def _codes(weights: FloatArray, steps: FloatArray, *, bits: int) -> FloatArray:
+    """(groups, N) whole numbers of steps, those beyond the grid clipped to it."""
+    codes = weights.reshape(steps.size, -1) / steps[:, None]
+    np.rint(codes, out=codes)
+    if bits <= FEW_BITS:
+        top = 2 ** (bits - 1) - 1
+        codes.clip(-top, top, out=codes)
+    return codes
 
 
 def integer_weights(
