@@ -81,7 +81,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "sensitivity": [dict(row) for row in outcome.sensitivity],
         "front": _front(outcome),
         "picks": picks,
-        "missing": [*outcome.missing, *_idle_rates(problem, picks)],
+        "missing": [*outcome.missing, *idle_rates(problem, picks)],
         "assumptions": _assumptions(problem),
         "agreement": _agreement(outcome, picks),
     }
@@ -156,7 +156,7 @@ def _of_skips(problem: Problem) -> str:
     return " and of states held in an evenly spread share of the frames"
 
 
-def _idle_rates(problem: Problem, picks: Sequence[Mapping[str, Any]]) -> list[str]:
+def idle_rates(problem: Problem, picks: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why no pick skips frames although the study offers it."""
     offered = any(problem.study.space.skip_rate_frac)
     gains = [name for name in GAIN_BY_SKIPPING if name in problem.study.search.objectives]

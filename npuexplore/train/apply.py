@@ -13,6 +13,7 @@ from npuexplore.compression.sparsity import Params, layer_masks
 from npuexplore.train.model import Treatment, forward, treat_weights
 from npuexplore.train.params import copy_params
 from npuexplore.train.primitives.skip import Updates
+from npuexplore.train.skipping import is_gated
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
@@ -64,7 +65,9 @@ def skipped_frames(
     network: Network,
     plan: CompressionPlan | None = None,
 ) -> NDArray[np.bool_]:
-    """(T, B) the frames of scaled features (T, B, F) in which a network with a gate holds its states."""
+    """(T, B) frames of scaled features (T, B, F) in which a network holds its states: none without a gate."""
+    if not is_gated(params):
+        return np.zeros(features.shape[:2], bool)
     updates = Updates()
     forward(params, features, network, None if plan is None else Treatment(plan), updates=updates)
     return np.asarray(updates.taken == 0.0)

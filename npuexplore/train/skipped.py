@@ -22,7 +22,7 @@ def skipped_frac(
     feature_scale: FloatArray,
     plan: CompressionPlan | None = None,
 ) -> float:
-    """Share of the frames of all signals (N,) in which a network with a gate holds its states.
+    """Share of the frames of all signals (N,) in which a network holds its states.
 
     feature_scale : (F,) deviation of each feature. Every signal is heard alone, from a state of zeros.
     """

@@ -323,3 +323,46 @@ def test_a_limit_far_beyond_the_plans_is_not_drawn(results):
         limits=figures.front_limits(results, "flash_bytes"),
     )
     assert [shape["name"] for shape in spec["layout"]["shapes"]] == ["limit-y"]
+
+
+@pytest.fixture
+def skipping(results):
+    """The same with a knee that skips 40 % of frames by its plan, and rates that were measured."""
+    knee = pick_named(results, "knee")
+    knee["plan"]["skip_rate_frac"] = 0.4
+    knee["skip_rate_frac_achieved"] = {"unseen": 0.41, "pairs": 0.39}
+    knee["estimates"]["mean_latency_ms"] = 0.6 * knee["estimates"]["latency_ms"]
+    results["sensitivity"] += [
+        {"skip_rate_frac": 0.4, "one_shot_loss_db": 0.9}, {"skip_rate_frac": 0.3, "one_shot_loss_db": 0.5}
+    ]  # fmt: skip
+    return results
+
+
+def test_skipped_frames_have_their_columns_and_a_sentence(skipping):
+    table = tables.picks_table(skipping)
+    row = dict(zip(table.columns, next(row for row in table.rows if row[0] == "knee"), strict=True))
+    assert (row["frames skipped, plan"], row["frames skipped, real"]) == ("40 %", "39 %")
+    (sentence,) = [
+        text for text in verdict.supporting_sentences(skipping) if "kipping" in text and "pick" in text
+    ]
+    assert sentence.startswith("Skipping 40 % of frames, pick knee takes ")
+    assert "only" not in sentence
+    assert plan_words(pick_named(skipping, "knee")["plan"]).endswith(", skipping 40 % of frames")
+
+
+def test_a_pick_that_skips_less_than_its_plan_is_told(skipping):
+    pick_named(skipping, "knee")["skip_rate_frac_achieved"] = {"unseen": 0.36, "pairs": 0.41}
+    assert any(
+        "retrained it skips only 36 % on unseen, so its mean time and energy are stated too low" in text
+        for text in verdict.supporting_sentences(skipping)
+    )
+
+
+def test_without_skips_no_column_tells_of_them(results):
+    assert not any("skip" in column for column in tables.picks_table(results).columns)
+
+
+def test_losses_of_held_states_rise_and_are_no_curves_of_layers(skipping):
+    assert figures.skip_losses(skipping) == [(0.3, 0.5), (0.4, 0.9)]
+    for layers in figures.sensitivity_curves(skipping).values():
+        assert set(layers) <= {"lstm_1", "lstm_2", "fc_1", "fc_2"}

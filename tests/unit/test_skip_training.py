@@ -13,6 +13,8 @@ from npuexplore.train.fit import FitRecipe, fit
 from npuexplore.train.model import forward
 from npuexplore.train.params import GATE_BIAS, GATE_WEIGHTS
 from npuexplore.train.primitives.skip import Updates
+from npuexplore.train.pruning import last_choice
+from npuexplore.train.skipping import RATE_SLACK_FRAC
 from npuexplore.workload.network import Network
 
 SKIPPING = CompressionPlan(layers=test_fit.PLAN.layers, skip_rate_frac=0.4)
@@ -84,3 +86,32 @@ def test_a_network_without_a_state_cannot_skip():
     params = {"mask": {"w": np.zeros((6, 6), np.float32), "bias": np.zeros(6, np.float32)}}
     with pytest.raises(BadInput, match=r"skip_rate_frac: got 0\.4; network tiny has no lstm or gru"):
         run(2, plan=CompressionPlan(skip_rate_frac=0.4), network=network, params=params)
+
+
+def test_a_network_that_skips_too_little_is_not_compared():
+    states, tried = [], []
+
+    def ever_worse(params):
+        tried.append(params)
+        return -5.0 + 0.01 * len(tried)
+
+    recipe = FitRecipe(steps=120, warmup_steps=3, peak_rate=0.02, checkpoint_steps=1, validation_steps=1)
+    result = fit(
+        NETWORK, start(), batch_at, recipe, synthesis=SYNTHESIS, feature_scale=SCALE, plan=SKIPPING,
+        validate=ever_worse, on_checkpoint=states.append,
+    )  # fmt: skip
+    reached = {state.step for state in states if state.arrays["skip/rate_frac"] >= 0.4 - RATE_SLACK_FRAC}
+    settled = set(range(last_choice(120) + 1, 121))
+    compared = {int(step) for step, _ in states[-1].arrays["validation"]}
+    assert compared == reached & settled
+    assert settled - reached
+    assert result.best_step == min(compared)
+
+
+def test_a_run_that_never_skips_enough_hands_out_its_last_network():
+    recipe = FitRecipe(steps=6, warmup_steps=1, peak_rate=0.02, validation_steps=1)
+    result = fit(
+        NETWORK, start(), batch_at, recipe, synthesis=SYNTHESIS, feature_scale=SCALE, plan=SKIPPING,
+        validate=lambda params: pytest.fail("was compared"),
+    )  # fmt: skip
+    assert (result.best_step, result.validation_db) == (6, None)
