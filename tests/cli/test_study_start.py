@@ -7,7 +7,8 @@ import pytest
 import tiny_study
 from command_line import everything_in
 
-from npuexplore.pipeline.checkpoints import read_network
+from npuexplore.pipeline import study as study_module
+from npuexplore.pipeline.checkpoints import read_network, write_network
 
 
 @pytest.fixture
@@ -77,8 +78,6 @@ def test_the_run_of_another_start_is_refused_with_the_difference(cli, inside, st
 
 
 def write_other(source, target):
-    from npuexplore.pipeline.checkpoints import write_network
-
     write_network(target, read_network(source), half=True)
 
 
@@ -100,3 +99,23 @@ def test_a_pruned_start_is_said_before_anything_is_written(cli, inside, finished
     assert outcome.code == 3
     assert "holds a compressed network" in outcome.sentence
     assert everything_in(inside) == before
+
+
+def test_a_run_stopped_before_it_had_its_start_gets_it_from_the_same_command(
+    cli, inside, start, recordings, monkeypatch
+):
+    study = study_from(inside / "mine", start)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(study_module, "keep_start", interrupt)
+        assert cli("train", study, "--data", recordings).code == 130
+    run = inside / "runs" / "tiny"
+    assert (run / "manifest.json").exists()
+    outcome = cli("study", "resume", run, "--data", recordings)
+    assert outcome.code == 3
+    assert "go on with `npuexplore study run STUDY.yaml`" in outcome.sentence
+    assert cli("train", study, "--data", recordings).code == 0
+    assert (run / "baseline.npz").read_bytes() == start.read_bytes()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt

@@ -1,9 +1,13 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from npuexplore.errors import LimitsNotMet
+from npuexplore.report.sections import OBJECTIVE_WORDS
 from npuexplore.search.pareto import nondominated
-from npuexplore.search.picks import choose_picks
+from npuexplore.search.picks import LOSS, choose_picks, figure
+from npuexplore.search.spec import Objective
 
 NAMES = ("latency_ms", "flash_bytes", "quality_loss_db")
 PLANS = [
@@ -161,3 +165,16 @@ def test_a_mixed_knee_leaves_its_structure_to_be_picked_where_there_is_room():
     assert by_name(choose(single=[0, 2, 4], count=4))["block"] == 0
     few = choose(single=[0, 2, 4], count=3)
     assert [pick.name for pick in few.picks] == ["knee", "weight", "unit"]
+
+
+@pytest.mark.parametrize("objective", [name for name in get_args(Objective) if name != LOSS])
+def test_every_objective_has_a_pick_of_its_own_and_words_for_its_figure(objective):
+    values = np.array([[2.0, 0.1], [1.0, 0.2]])
+    found = choose_picks(
+        values, (objective, LOSS), feasible=np.ones(2, bool), structures=["weight"] * 2,
+        loss_limit_db=1.0, count=4,
+    )  # fmt: skip
+    assert sorted(pick.index for pick in found.picks) == [0, 1]
+    for pick in found.picks:
+        assert figure(objective, values[pick.index, 0]) in pick.why
+    assert OBJECTIVE_WORDS[objective]
