@@ -52,6 +52,17 @@ def random_crop(samples: FloatArray, length: int, rng: np.random.Generator) -> F
     return samples[start : start + length]
 
 
+def around_loudest(samples: FloatArray, length: int) -> FloatArray:
+    """The stretch of `length` samples, no more than there are, about the loudest one.
+
+    >>> around_loudest(np.array([0.0, 0.0, -3.0, 0.0, 1.0]), 3).tolist()
+    [0.0, -3.0, 0.0]
+    """
+    start = int(np.abs(samples).argmax()) - length // 2
+    start = min(max(start, 0), len(samples) - length)
+    return samples[start : start + length]
+
+
 def _by_group(recordings: Sequence[Recording]) -> list[tuple[list[Recording], float]]:
     """Recordings by speaker, with the speaker's weight: the square root of the minutes."""
     groups: dict[str, list[Recording]] = {}
@@ -83,6 +94,8 @@ def _speech_segment(
         crop = random_crop(recording.samples, stretch, rng)
         if float(np.square(crop).mean()) > loud:
             break
+    if not crop.any():
+        crop = around_loudest(recording.samples, stretch)
     varied = vary_voice(crop, settings, rate_hz=rate_hz, rng=rng)
     return random_crop(in_room(varied, settings, rate_hz=rate_hz, rng=rng), samples, rng)
 

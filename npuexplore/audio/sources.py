@@ -38,6 +38,9 @@ Float32 = NDArray[np.float32]
 LENGTH_SLACK_SECONDS = 0.032
 """How much an enhanced file may be longer or shorter than its noisy one: a window, where frames end."""
 
+SILENT_PEAK = 2.0**-24
+"""Half a step of 24-bit sound; energies of what is fainter vanish in float32."""
+
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
@@ -172,14 +175,24 @@ def _enhanced(path: Path, pair: Pair, reader: _Reader) -> Float32:
     return samples[: pair.clean.size]
 
 
-def require_training(corpus: Corpus) -> Corpus:
-    """`corpus`, if it holds speech and noise to train on; BadInput otherwise."""
-    if corpus.train.speech and corpus.train.noise:
-        return corpus
-    raise BadInput(
-        "the data hold no speech and noise to train on, only pairs to score; "
-        "give a folder with speech/ and noise/, or train on the built-in data by leaving --data out"
-    )
+def require_training(corpus: Corpus, *, seconds: float, rate_hz: int) -> Corpus:
+    """`corpus`, if it holds speech and noise to train on, `seconds` of each at least; BadInput otherwise.
+
+    seconds : length of one training mixture. Single recordings may be shorter; they are repeated.
+    """
+    if not (corpus.train.speech and corpus.train.noise):
+        raise BadInput(
+            "the data hold no speech and noise to train on, only pairs to score; "
+            "give a folder with speech/ and noise/, or train on the built-in data by leaving --data out"
+        )
+    for what, recordings in (("speech", corpus.train.speech), ("noise", corpus.train.noise)):
+        got = sum(recording.samples.size for recording in recordings) / rate_hz
+        if got < seconds:
+            raise BadInput(
+                f"the data hold {got:.3g} s of {what} to train on; {seconds:.3g} s are needed, as long as a "
+                f"training mixture is: add {what}, or lower mixtures.segment_frames of the study"
+            )
+    return corpus
 
 
 def unreadable(error: OSError, folder: Path) -> BadInput:
@@ -198,7 +211,7 @@ class _Reader:
         samples = read_audio(path, rate_hz=self.rate_hz, stereo=self.stereo)
         if minus is not None:
             samples = difference(path, samples, read_audio(minus, rate_hz=self.rate_hz, stereo=self.stereo))
-        if not samples.any():
+        if np.abs(samples).max() < SILENT_PEAK:
             raise BadInput(f"{path}: is silent from beginning to end; remove it or record it again")
         self.done += 1
         if self.on_progress is not None:

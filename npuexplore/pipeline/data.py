@@ -51,7 +51,13 @@ def gather(study: StudyFile, network: Network, folder: Path | None, *, on_progre
         )
     else:
         corpus = load_corpus(folder, rate_hz=rate_hz, split=study.split, on_progress=on_progress)
-    return require_training(corpus)
+    return require_training(corpus, seconds=segment_samples(study, network) / rate_hz, rate_hz=rate_hz)
+
+
+def segment_samples(study: StudyFile, network: Network) -> int:
+    """Samples of a training mixture."""
+    clock = network.frame_clock
+    return (study.mixtures.segment_frames - clock.window_frames + 1) * clock.hop_samples
 
 
 def evaluation_sets(study: StudyFile, network: Network, corpus: Corpus) -> dict[str, tuple[Pair, ...]]:

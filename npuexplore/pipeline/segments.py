@@ -18,7 +18,7 @@ from npuexplore.audio.pool import segment_pair
 from npuexplore.audio.sources import Corpus, Split
 from npuexplore.documents.atomic import write_bytes
 from npuexplore.errors import EnvironmentLacking
-from npuexplore.pipeline.data import calibration_set
+from npuexplore.pipeline.data import calibration_set, segment_samples
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.study_file import StudyFile
 from npuexplore.pipeline.workers import Send, Task, run_tasks
@@ -63,7 +63,7 @@ def prepare_segments(
     if done.is_dir():
         return done
     clock, recipe = network.frame_clock, study.mixtures
-    samples = (recipe.segment_frames - clock.window_frames + 1) * clock.hop_samples
+    samples = segment_samples(study, network)
     building = run.cache / "segments.part"
     if not (building / MADE).is_file():
         _reserve(building, (recipe.pool_segments, samples))

@@ -134,3 +134,41 @@ def test_a_folder_that_cannot_teach_is_bad_input(cli, inside, tiny, recordings, 
     assert outcome.code == 3
     assert outcome.sentence
     assert not (inside / "runs" / "tiny").exists()
+
+
+def rewrite(folder, change):
+    """Replaces every sound of a folder by what `change` makes of it."""
+    import soundfile
+
+    for path in folder.glob("*.wav"):
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        soundfile.write(path, change(samples), rate_hz, subtype="FLOAT")
+
+
+@pytest.mark.parametrize("what", ["speech", "noise"])
+@pytest.mark.parametrize("verb", [("study", "run"), ("retrain",)])
+def test_less_sound_than_one_training_mixture_is_bad_input(cli, inside, tiny, recordings, what, verb):
+    shutil.copytree(recordings, inside / "data")
+    rewrite(inside / "data" / what, lambda samples: samples[4_000:4_200])
+    before = everything_in(inside)
+    outcome = cli(*verb, tiny, "--data", "data")
+    assert outcome.code == 3
+    assert f"s of {what} to train on; 0.24 s are needed" in outcome.sentence
+    assert everything_in(inside) == before
+
+
+@pytest.mark.parametrize("what", ["speech", "noise"])
+@pytest.mark.parametrize("problem", ["silent", "faint", "infinite"])
+def test_sound_that_says_nothing_is_bad_input(cli, inside, tiny, recordings, what, problem):
+    changes = {
+        "silent": lambda samples: 0.0 * samples,
+        "faint": lambda samples: np.float32(1e-30) * samples,
+        "infinite": lambda samples: samples + np.float32(np.inf),
+    }
+    shutil.copytree(recordings, inside / "data")
+    rewrite(inside / "data" / what, changes[problem])
+    before = everything_in(inside)
+    outcome = cli("study", "run", tiny, "--data", "data")
+    assert outcome.code == 3
+    assert outcome.sentence.startswith(f"data/{what}/")
+    assert everything_in(inside) == before

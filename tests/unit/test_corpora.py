@@ -216,6 +216,17 @@ def test_a_silent_file_is_refused(tmp_path: Path) -> None:
     assert "is silent" in refusal(tmp_path)
 
 
+def test_a_file_so_faint_that_its_energy_vanishes_is_silent(tmp_path: Path) -> None:
+    import soundfile
+
+    make_folder(tmp_path)
+    path = tmp_path / "speech" / "ann_001.wav"
+    soundfile.write(path, np.full(100, 1e-30, np.float32), RATE, subtype="FLOAT")
+    assert "is silent" in refusal(tmp_path)
+    soundfile.write(path, np.full(100, 1e-7, np.float32), RATE, subtype="FLOAT")
+    load(tmp_path)
+
+
 def test_pairs_beside_speech_are_for_evaluation_only(tmp_path: Path) -> None:
     make_folder(tmp_path)
     make_pairs(tmp_path / "chime")
@@ -232,12 +243,15 @@ def test_pairs_alone_can_be_scored_but_not_trained_on(tmp_path: Path) -> None:
     assert len(corpus.pairs) == 2
     assert not corpus.pairs_evaluation_only
     with pytest.raises(BadInput, match="only pairs to score"):
-        require_training(corpus)
+        require_training(corpus, seconds=1.0, rate_hz=RATE)
 
 
 def test_a_corpus_with_speech_and_noise_can_be_trained_on(tmp_path: Path) -> None:
     corpus = load(make_folder(tmp_path))
-    assert require_training(corpus) is corpus
+    seconds = sum(recording.samples.size for recording in corpus.train.noise) / RATE
+    assert require_training(corpus, seconds=seconds, rate_hz=RATE) is corpus
+    with pytest.raises(BadInput, match=r"hold [0-9.]+ s of noise to train on; [0-9.]+ s are needed"):
+        require_training(corpus, seconds=1.01 * seconds, rate_hz=RATE)
 
 
 def test_pairs_alone_are_for_evaluation_only_where_the_manifest_says_so(tmp_path: Path) -> None:

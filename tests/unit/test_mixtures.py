@@ -228,6 +228,15 @@ def test_a_pool_of_silence_is_silence():
         assert not speech.any()
 
 
+def test_a_word_in_minutes_of_silence_is_found():
+    minutes = np.zeros(3_000_000)
+    minutes[2_000_000:2_004_000] = np.random.default_rng(2).standard_normal(4_000)
+    rare = Split(speech=(recording("s", minutes),), noise=(recording("n", np.ones(20_000)),))
+    for index in range(8):
+        speech, _ = segment_pair(rare, Augmentation(), index, samples=SAMPLES, rate_hz=16_000, seed=1)
+        assert speech.any()
+
+
 def test_segments_of_recordings_shorter_than_themselves_are_filled(split):
     short = Split(
         speech=tuple(recording(r.name, r.samples[:300]) for r in split.speech),

@@ -87,7 +87,7 @@ def test_demo_minutes_reach_the_synthesis(problem, monkeypatch):
     asked = {}
     monkeypatch.setattr(demo, "demo_corpus", lambda **arguments: asked.update(arguments) or pytest.skip)
     study = problem.study.model_copy(update={"data": "demo", "demo_minutes": 2.5, "seed": 9})
-    monkeypatch.setattr(data, "require_training", lambda corpus: corpus)
+    monkeypatch.setattr(data, "require_training", lambda corpus, **_: corpus)
     gather(study, problem.network, None, on_progress=lambda *_: None)
     assert (asked["train_minutes"], asked["seed"], asked["rate_hz"]) == (2.5, 9, 16_000)
 
