@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,19 @@ def find_start(text: str, network: Network, *, study: Path, runs: Path) -> Start
                 f"{path}: holds a compressed network, and a baseline is a float one; "
                 "name the baseline that it was made of"
             )
+        _refuse_odd_training(path, trained.training)
         return Start(path, digest_of(path.read_bytes()))
     except BadInput as error:
         raise BadInput(f"{study}: baseline.start: {error}") from None
+
+
+def _refuse_odd_training(path: Path, training: Mapping[str, Any]) -> None:
+    """Raises BadInput where a checkpoint does not say in our words what it learned from, and how long."""
+    credits, steps = training.get("credits") or [], training.get("steps", 0)
+    if not isinstance(credits, list) or not all(isinstance(credit, str) for credit in credits):
+        raise BadInput(f"{path}: training.credits: got {credits!r:.80}; a list of licences as text is needed")
+    if not isinstance(steps, int) or isinstance(steps, bool):
+        raise BadInput(f"{path}: training.steps: got {steps!r:.80}; a whole number is needed")
 
 
 def _beside(text: str, folder: Path) -> str:
@@ -95,7 +106,7 @@ def start_document(path: Path) -> dict[str, Any]:
 
 def credits_of_network(trained: TrainedNetwork) -> tuple[str, ...]:
     """Licences of the audio that a network learned from, as far as it says so."""
-    return tuple(str(credit) for credit in trained.training.get("credits") or ())
+    return tuple(trained.training.get("credits") or ())
 
 
 def refuse_own_start(start: Start | None, folder: Path) -> None:

@@ -25,10 +25,10 @@ TRAINING = {"seed": 9, "steps": 700, "frames": 5, "credits": ["CC-BY-SA-3.0 (Ada
 PLAN = CompressionPlan(layers={"lstm_1": LayerPlan(weight_bits=4)})
 
 
-def write_start(path, *, plan=None, **changes):
+def write_start(path, *, plan=None, training=TRAINING, **changes):
     network = Network.model_validate({**tiny_study.NETWORK, **changes})
     params = init_params(network, rng=np.random.default_rng(1))
-    write_network(path, TrainedNetwork(network, params, np.ones(network.bands, np.float32), plan, TRAINING))
+    write_network(path, TrainedNetwork(network, params, np.ones(network.bands, np.float32), plan, training))
     return path
 
 
@@ -95,6 +95,11 @@ def test_a_problem_with_a_start_comes_back_from_its_document(study):
         (lambda path: path.write_bytes(b"PK\x03\x04 torn"), "is not a whole checkpoint"),
         (lambda path: path.write_bytes(b""), "is not a whole checkpoint"),
         (lambda path: write_start(path, plan=PLAN), "holds a compressed network, and a baseline is a float"),
+        (
+            lambda path: write_start(path, training={"credits": "CC0"}),
+            "training.credits: got 'CC0'; a list of licences",
+        ),
+        (lambda path: write_start(path, training={"steps": "many"}), "training.steps: got 'many'"),
         (
             lambda path: write_start(path, layers=[*tiny_study.NETWORK["layers"][1:]]),
             "holds network tinynet, whose layers are not those of tinynet",
