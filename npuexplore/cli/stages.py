@@ -17,7 +17,7 @@ RunName = Annotated[str | None, typer.Option("--name", help="Name of the run dir
 def train(
     study: Study, data: Data = None, name: RunName = None, runs: Runs = DEFAULT_RUNS, workers: Workers = 2
 ) -> None:
-    """Train a study's float baseline, and stop there."""
+    """Make a study's float baseline (train it, or take its start), and stop there."""
     folder = _run_until("baseline", study, data, name, runs, workers)
     note(f"Baseline: {folder / 'baseline.npz'}")
 
@@ -25,7 +25,7 @@ def train(
 def search(
     study: Study, data: Data = None, name: RunName = None, runs: Runs = DEFAULT_RUNS, workers: Workers = 2
 ) -> None:
-    """Search a study's plans (training its baseline first where that is missing), and stop there."""
+    """Search a study's plans (making its baseline first where that is missing), and stop there."""
     folder = _run_until("search", study, data, name, runs, workers)
     note(f"Journal: {folder / 'search.log'}; `npuexplore retrain` goes on with the picks")
 
