@@ -21,7 +21,7 @@ from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_
 from npuexplore.pipeline.quality import calibration_batch, spectral_quality_db
 from npuexplore.pipeline.start import credits_of_network, refuse_other_network, start_document
 from npuexplore.pipeline.workers import Send, Task, run_tasks
-from npuexplore.records.checkpoint import load_checkpoint, save_checkpoint
+from npuexplore.records.checkpoint import OtherVersion, load_checkpoint, save_checkpoint
 from npuexplore.train.apply import one_shot
 from npuexplore.train.best import Diverged
 from npuexplore.train.fit import FitRecipe, FitResult, FitState, RetrainRecipe, fit
@@ -203,9 +203,18 @@ def _starting_point(job: TrainingJob, source: BatchSource) -> tuple[Params, np.n
 
 
 def _saved_state(job: TrainingJob) -> FitState | None:
-    """The state of an interrupted training; an unreadable one is as good as none."""
+    """The state of an interrupted training; a torn one is as good as none.
+
+    Raises BadInput for a whole file that is something else, which starting over would overwrite.
+    """
     try:
         arrays, manifest = load_checkpoint(job.state)
+    except OtherVersion:
+        raise
     except BadInput:
         return None
+    if not isinstance(manifest.get("step"), int) or manifest.get("job") != job.name:
+        raise BadInput(
+            f"{job.state}: is not the saved state of training {job.name}; move it away to start that over"
+        )
     return FitState(step=int(manifest["step"]), arrays=dict(arrays))

@@ -26,6 +26,10 @@ LARGEST_BYTES = 1 << 31
 """Arrays of more than 2 GiB are no checkpoint of ours."""
 
 
+class OtherVersion(BadInput):
+    """A checkpoint that another version of npuexplore wrote."""
+
+
 def save_checkpoint(
     path: Path,
     arrays: Mapping[str, np.ndarray[Any, Any]],
@@ -60,7 +64,8 @@ def save_checkpoint(
 def load_checkpoint(path: Path) -> tuple[dict[str, FloatArray], dict[str, Any]]:
     """(arrays in float32, manifest) of a checkpoint.
 
-    Raises BadInput for a file that is missing, cut off, altered, pickled or of another version.
+    Raises BadInput for a file that is missing, cut off, altered or pickled, OtherVersion for one of another
+    version.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -121,7 +126,7 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     if not isinstance(document, dict) or schema is None:
         raise BadInput(f"{path}: {MANIFEST} is not a JSON object with a schema; write the checkpoint again")
     if schema != SCHEMA:
-        raise BadInput(f"{path}: has schema {schema!r}; this version reads {SCHEMA!r}; update npuexplore")
+        raise OtherVersion(f"{path}: has schema {schema!r}; this version reads {SCHEMA!r}; update npuexplore")
     names, manifest = document.get("arrays"), document.get("manifest")
     named = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not named or not isinstance(manifest, dict) or not isinstance(document.get("sha256"), str):

@@ -4,9 +4,11 @@ import tiny_study
 
 from npuexplore.audio.mixtures import MixtureRecipe
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
+from npuexplore.errors import BadInput
 from npuexplore.pipeline import jobs
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs, train
-from npuexplore.records.checkpoint import load_checkpoint
+from npuexplore.records import checkpoint
+from npuexplore.records.checkpoint import SCHEMA, load_checkpoint, save_checkpoint
 from npuexplore.train.fit import FitRecipe
 from npuexplore.workload.network import Network
 
@@ -87,6 +89,26 @@ def test_a_torn_state_is_as_good_as_none(tmp_path, pool_folder, whole, content):
     job.state.write_bytes(content)
     train(job)
     assert job.output.read_bytes() == whole.output.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["network", "other training", "other version"])
+def test_another_file_in_place_of_a_state_is_refused_and_left_alone(
+    tmp_path, pool_folder, whole, monkeypatch, kind
+):
+    job = job_in(tmp_path, pool_folder)
+    job.state.parent.mkdir()
+    if kind == "network":
+        job.state.write_bytes(whole.output.read_bytes())
+    else:
+        name = "baseline" if kind == "other version" else "knee"
+        monkeypatch.setattr(checkpoint, "SCHEMA", "npuexplore.checkpoint/9" if name == "baseline" else SCHEMA)
+        save_checkpoint(job.state, {"losses": np.zeros(4)}, {"step": 4, "job": name})
+        monkeypatch.undo()
+    before = job.state.read_bytes()
+    with pytest.raises(BadInput, match=r"baseline\.npz: (is not the saved state of|has schema)"):
+        train(job)
+    assert job.state.read_bytes() == before
+    assert not job.output.exists()
 
 
 def test_a_finished_training_is_not_repeated(pool_folder, whole, monkeypatch):
