@@ -139,8 +139,7 @@ def weight_steps(weights: FloatArray, *, bits: int, groups: int) -> FloatArray:
     largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
     largest[largest == 0.0] = 2 ** (bits - 1) - 1
     if bits <= FEW_BITS:
-        sizes = np.abs(rows) / largest[:, None]
-        largest = largest * reach_fracs(sizes, bits=bits)
+        largest = largest * reach_fracs(rows, largest, bits=bits)
     steps: FloatArray = (largest / (2 ** (bits - 1) - 1)).astype(weights.dtype, copy=False)
     return steps
 
