@@ -1,8 +1,8 @@
 """How far the grid of weights of few bits reaches: the largest are clipped for the sake of the others.
 
 A step of max|w| / (2^(bits-1) - 1) makes most weights of 4 bits small and nearly all of 2 bits zero. The step
-taken instead makes the mean of |w - rounded w|^p smallest (eq. 5, Nahshan 2021, "Loss aware post-training
-quantization", arXiv 1911.07190). p = 2 is the squared error, which clips so much that a recurrent network
+taken instead makes the mean of |w - rounded w|^p smallest (the L_p criterion of Nahshan 2021, "Loss aware
+post-training quantization", arXiv 1911.07190). p = 2 is the squared error, which clips so much that a recurrent network
 suffers more from it than from max|w|; larger p spare the large weights.
 """
 
@@ -20,7 +20,7 @@ FEW_BITS = 4
 EXPONENT = 5
 """p: of 2, 3, 4, 5, 6 and 8 the best for the shipped baseline, 2 and 4 bits taken together, no retraining."""
 FINEST = 511
-"""Steps in which sizes of weights are told apart: 7 times 73, so that grids of 4 and of 2 bits are among them."""
+"""Steps in which sizes of weights are told apart: 7 times 73, so that grids of 4 bits are among them."""
 REACHES = np.arange(8, 81) / 80
 """Candidates: largest value of the grid over max|w|."""
 

@@ -8,6 +8,7 @@ from npuexplore.cost.energy import unknown_energy_keys
 from npuexplore.cost.engine_sentences import engine_sentences
 from npuexplore.cost.front_end import front_end_sentence
 from npuexplore.cost.traffic import Route
+from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.workload.counts import network_tables
 from npuexplore.workload.network import Network
@@ -18,6 +19,10 @@ EXPECTED_ZEROS = (
 MATRICES_APART = (
     "where the plan treats the two matrices of a layer differently, each has its zeros within itself, and is "
     "stored in the format that suits the layer best, none larger than dense storage"
+)
+SCALES_PER_CHANNEL = (
+    "where dense layers have a scale for each output, dense int8 kernels are CMSIS-NN's fc_s8_perch; any "
+    "other takes as much more a row as that one does beside its loops"
 )
 SHARED_SRAM = (
     "SRAM is counted over time: tensors that are never alive together, the FFT's working buffer included, "
@@ -44,6 +49,7 @@ def assumption_sentences(
         ),
         EXPECTED_ZEROS,
         *((MATRICES_APART,) if plans.matrices is not None else ()),
+        *_scale_sentences(profile, plans),
         SHARED_SRAM,
         *_skip_sentences(plans),
         *_energy_sentences(profile, network, route),
@@ -61,6 +67,11 @@ def _memory_sentence(memory_mode: str, route: Route) -> str:
     if route.arena_limit_bytes is not None:
         places.append(f"at most {route.arena_limit_bytes:,} bytes of {route.activations} for the network")
     return f"memory mode {memory_mode}: {', '.join(places)}"
+
+
+def _scale_sentences(profile: HardwareProfile, plans: PlanBatch) -> tuple[str, ...]:
+    per_channel = plans.channel_scales is not None and plans.channel_scales.any()
+    return (SCALES_PER_CHANNEL,) if per_channel and isinstance(profile.engine, CortexM) else ()
 
 
 def _skip_sentences(plans: PlanBatch) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ def _ethos_u(engine: Any, route: Route, tables: NetworkTables) -> Iterator[str]:
     yield f"Ethos-U after the cost model of Arm's compiler Vela: {zeros}"
     yield (
         "encoded weights have the size expected of Vela's coder for Gaussian weights with zeros at random, "
-        "their grid ending at 4 (8 bits) to 2 (2 bits) standard deviations; trained weights on a grid that "
-        "ends at their largest take less, at 4 bits up to a third"
+        "their grid ending at 4 (8 bits) to 2 (2 bits) standard deviations; trained weights are more peaked "
+        "and take less, at 4 bits up to a third"
     )
     if route.staging is None or route.staging == route.weights:
         yield f"weights are read from {route.weights} as they are used"

@@ -30,6 +30,17 @@ def test_a_memory_that_is_all_reserved_fits_nothing(cli, inside, recordings, ver
     assert not (inside / "runs").exists()
 
 
+@pytest.mark.parametrize("verb", [("study", "run"), ("retrain",)])
+def test_a_block_that_covers_a_layer_is_bad_input(cli, inside, recordings, verb):
+    study = tiny_study.write_study(inside / "wide", space={"blocks": [[16, 16]]})
+    text = (inside / "wide" / "net.yaml").read_text()
+    (inside / "wide" / "net.yaml").write_text(text.replace("hidden_units: 8", "hidden_units: 10"))
+    outcome = cli(*verb, study, "--data", recordings)
+    assert outcome.code == 3
+    assert "a block of 16 x 16 covers all of w_ih, which has 10 x 16 weights in each gate" in outcome.sentence
+    assert not (inside / "runs").exists()
+
+
 def test_without_the_demo_voices_the_extra_is_named_and_nothing_is_written(cli, inside, monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     for arguments in (("study", "run", "quickstart"), ("data", "synth", "voices")):

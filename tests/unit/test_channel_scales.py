@@ -149,3 +149,14 @@ def test_sparse_kernels_scale_each_output_too() -> None:
     )
     assert one.layers.weight_format[0, 1] == own.layers.weight_format[0, 1] > 0
     assert own.layers.compute_cycles[0, 1] > one.layers.compute_cycles[0, 1]
+
+
+def test_an_estimate_says_what_it_takes_for_granted_of_scales_per_channel() -> None:
+    def said(profile: str, plan: CompressionPlan) -> bool:
+        return any(
+            "fc_s8_perch" in line for line in estimate(load_profile(profile), NETWORK, plan).assumptions
+        )
+
+    assert said("stm32f746", CHANNEL)
+    assert not said("stm32f746", CompressionPlan())
+    assert not said("ethos-u55-128", CHANNEL)
