@@ -2,8 +2,8 @@
 
 A step of max|w| / (2^(bits-1) - 1) makes most weights of 4 bits small and nearly all of 2 bits zero. The step
 taken instead makes the mean of |w - rounded w|^p smallest (the L_p criterion of Nahshan 2021, "Loss aware
-post-training quantization", arXiv 1911.07190). p = 2 is the squared error, which clips so much that a recurrent network
-suffers more from it than from max|w|; larger p spare the large weights.
+post-training quantization", arXiv 1911.07190). p = 2 is the squared error, which clips so much that a
+recurrent network suffers more from it than from max|w|; larger p spare the large weights.
 """
 
 from __future__ import annotations
