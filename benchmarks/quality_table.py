@@ -149,9 +149,7 @@ def jobs_of(
     for row in arguments.rows:
         if row in PEER_UNITS:
             peer = smaller(network, PEER_UNITS[row])
-            before = int(read_network(start).training["frames"])
-            steps = before // (study.baseline.batch * study.mixtures.segment_frames) + arguments.steps
-            longer = study.baseline.model_copy(update={"steps": steps})
+            longer = study.baseline.model_copy(update={"steps": study.baseline.steps + arguments.steps})
             yield named(replace(general, network=peer, recipe=longer, start=None), run, f"{row} trained 1")
             continue
         case = CASES[row]
