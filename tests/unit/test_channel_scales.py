@@ -20,6 +20,7 @@ from npuexplore.hardware.cortex_m import CortexM
 from npuexplore.hardware.kernels.product import product_kernel
 from npuexplore.hardware.load import load_profile
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
+from npuexplore.search.space import SpaceSpec, plans_from, random_choices, space_for
 from npuexplore.train.apply import one_shot
 from npuexplore.train.model import init_params
 
@@ -160,3 +161,13 @@ def test_an_estimate_says_what_it_takes_for_granted_of_scales_per_channel() -> N
     assert said("stm32f746", CHANNEL)
     assert not said("stm32f746", CompressionPlan())
     assert not said("ethos-u55-128", CHANNEL)
+
+
+def test_a_layer_that_a_study_fixes_keeps_its_scales() -> None:
+    network = network_of({"kind": "lstm", "name": "lstm", "hidden_units": 6}, bands=9)
+    space = space_for(SpaceSpec(fixed={"mask": LayerPlan(scales="channel")}), network)
+
+    plans = plans_from(space, random_choices(space, np.random.default_rng(0), 5))
+
+    assert [plan_at(plans, index, network).of("mask").scales for index in range(5)] == ["channel"] * 5
+    assert {plan_at(plans, index, network).of("lstm").scales for index in range(5)} == {"tensor"}

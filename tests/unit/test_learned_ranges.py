@@ -168,3 +168,9 @@ def test_recipes_mention_ranges_only_where_they_are_learned() -> None:
     assert "ranges" not in RetrainRecipe(steps=1).model_dump(mode="json")
     learned = RetrainRecipe(steps=1, ranges="learned")
     assert RetrainRecipe.model_validate(learned.model_dump(mode="json")) == learned
+
+
+def test_processes_that_share_a_batch_learn_ranges_as_one_does() -> None:
+    alone, shared = retrained(3, span=0.5), retrained(3, span=0.5, blas_threads=2)
+    assert spans(shared) == pytest.approx(spans(alone), rel=1e-5)
+    assert spans(shared) != [0.5, 0.5]
