@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keep_trained_row import keep_half
 
 from npuexplore.audio.sources import Corpus, Pair, load_pairs
 from npuexplore.compression.plan import CompressionPlan, LayerPlan, uniform_plan
@@ -110,6 +111,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument(
+        "--keep", type=Path, default=None, help="folder for float16 copies of the first seed's"
+    )
     arguments = parser.parse_args()
     problem = load_problem(arguments.study)
     run = RunDirectory(arguments.runs / f"quality-{problem.study.name}-{arguments.steps}")
@@ -120,6 +124,9 @@ def main() -> None:
     start = find_model(arguments.start, runs=arguments.runs)
     rows = table(run, start, sets_of(problem, corpus, arguments.pairs))
     print_rows(rows)
+    if arguments.keep:
+        for path in sorted((run.folder / "picks").glob("*_1.npz")):
+            keep_half(path, arguments.keep / path.name)
     if arguments.json:
         command = "python benchmarks/quality_table.py " + shlex.join(sys.argv[1:])
         write_json(arguments.json, {"command": command, "environment": environment(), "rows": rows})
@@ -202,11 +209,24 @@ def table(run: RunDirectory, start: Path, sets: Mapping[str, Sequence[Pair]]) ->
     rows += [row_of(path.stem.replace("_", " "), path, run, sets) for path in finished]
     controls = {row["seed"]: row for row in rows if row["row"] == "float"}
     for row in rows:
+        row["peer"] = peer_of(row, rows)
         control = controls.get(row["seed"]) or controls.get(1)
         for name in sets:
             key = f"{name}_sdr_improvement_db"
             row[f"{name}_loss_db"] = None if control is None else round(control[key] - row[key], 3)
     return rows
+
+
+def peer_of(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The smallest dense network that a compressed one has to beat: its bytes, or where it skips frames its
+    cycles, on the Cortex-M are no fewer.
+    """
+    if row["plan"] is None or row["row"] in PEER_UNITS or row["row"] == "int8":
+        return None
+    cost = "cycles" if row["plan"]["skip_rate_frac"] else "weight_bytes"
+    costs = {each["row"]: each["parts"][PARTS[1]][cost] for each in rows if each["row"] in PEER_UNITS}
+    larger = [peer for peer in costs if costs[peer] >= row["parts"][PARTS[1]][cost]]
+    return min(larger, key=costs.__getitem__, default=None)
 
 
 def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence[Pair]]) -> dict[str, Any]:
@@ -282,7 +302,10 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         grouped.setdefault((row["row"], row["method"]), []).append(row)
-    print("| network | method | seeds | SDR gained, dB | lost, dB | bytes, cycles on " + " and ".join(PARTS))
+    print(
+        "| network | method | seeds | SDR gained, dB | lost, dB | beside | bytes, cycles on "
+        + " and ".join(PARTS)
+    )
     for (name, method), same in grouped.items():
         gains = " / ".join(
             mean_and_range([row[f"{each}_sdr_improvement_db"] for row in same]) for each in sets
@@ -292,7 +315,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
             f"{same[0]['parts'][part]['weight_bytes']:,}, {same[0]['parts'][part]['cycles']:,}"
             for part in PARTS
         )
-        print(f"| {name} | {method} | {len(same)} | {gains} | {losses} | {costs} |")
+        print(f"| {name} | {method} | {len(same)} | {gains} | {losses} | {same[0]['peer'] or ''} | {costs} |")
 
 
 def mean_and_range(values: Sequence[float | None]) -> str:
