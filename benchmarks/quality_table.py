@@ -34,7 +34,7 @@ from npuexplore.hardware.load import load_profile
 from npuexplore.pipeline.checkpoints import TrainedNetwork, find_model, read_network
 from npuexplore.pipeline.data import credits_of, evaluation_sets, gather
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
-from npuexplore.pipeline.listening import score_network
+from npuexplore.pipeline.listening import score_network, skipped_share
 from npuexplore.pipeline.problem import Problem, load_problem
 from npuexplore.pipeline.results import environment
 from npuexplore.pipeline.run_directory import RunDirectory, digest
@@ -244,7 +244,8 @@ def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence
             f"{each}_sdr_improvement_db": round(score_network(trained, pairs).mean["sdr_improvement_db"], 3)
             for each, pairs in sets.items()
         }
-        known = {"key": key, "gains": gains, "sizes": sizes_of(trained)}
+        skipped = {f"{each}_skipped_frac": skipped_share(trained, pairs) for each, pairs in sets.items()}
+        known = {"key": key, "gains": gains, "skipped": skipped, "sizes": sizes_of(trained)}
         write_json(stored, known)
     training = {name: value for name, value in trained.training.items() if name != "credits"}
     return {
@@ -253,6 +254,7 @@ def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence
         **training,
         "seed": int(seed),
         **known["gains"],
+        **known["skipped"],
         **known["sizes"],
     }
 
