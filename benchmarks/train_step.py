@@ -149,21 +149,20 @@ def _lstm_products(
         add_outer_products,
         block_product,
         column_blocks,
-        padded_transpose,
         time_chunks,
     )
 
     width = 4 * units
-    w_in, w_back = padded_transpose(_random(width, inputs)), _random(width, inputs)
+    w_in, w_back = column_blocks(_random(4, inputs, units), batch), _random(width, inputs)
     blocks = column_blocks(_random(4, units, units), batch)
-    state, pull, out = _random(batch, units), _random(4, 1, batch, units), _random(4, batch, units)
+    state, pull, out = _random(batch, units), _random(4, batch, units), _random(4, batch, units)
     d_in, d_rec = _random(inputs, width), _random(units, width)
 
     def run() -> None:
         for start, stop in time_chunks(frames, batch, width):
             rows = (stop - start) * batch
-            x, h, d_x, linear, d_linear = (buffer[:rows] for buffer in chunk)
-            np.matmul(x, w_in, out=linear)
+            x, h, d_x, d_linear = (buffer[:rows] for buffer in chunk)
+            block_product(x, w_in, out=projected[:, :rows])
             for _ in range(stop - start):
                 block_product(state, blocks, out=out)
                 block_product(pull, blocks, out=out)
@@ -173,7 +172,8 @@ def _lstm_products(
                 np.matmul(d_linear, w_back, out=d_x)
 
     longest = max(stop - start for start, stop in time_chunks(frames, batch, width)) * batch
-    chunk = [_random(longest, columns) for columns in (inputs, units, inputs, width, width)]
+    chunk = [_random(longest, columns) for columns in (inputs, units, inputs, width)]
+    projected = _random(4, longest, units)
     return run
 
 

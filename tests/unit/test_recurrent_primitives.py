@@ -133,17 +133,35 @@ def test_gradients_are_asked_for_one_argument_at_a_time_too():
 def test_recurrent_products_in_column_blocks_give_the_same_gradients(kind, monkeypatch):
     shape = (5, 3, 4, 12)
     arrays, weights = arguments(kind, shape), pull(kind, shape, np.float64)
-    monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(0))
-    _, whole = value_and_gradients(weighted(CELLS[kind][0], weights), arrays)
+    monkeypatch.setattr(recurrent, "LEAST_ROWS", 1)
     monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(3, 5))
-    _, blocked = value_and_gradients(weighted(CELLS[kind][0], weights), arrays)
+    gradients = {}
+    for pays in (False, True):
+        monkeypatch.setattr(recurrent, "small_products_pay", lambda pays=pays: pays)
+        _, gradients[pays] = value_and_gradients(weighted(CELLS[kind][0], weights), arrays)
     for name in arrays:
-        assert relative_error(blocked[name], whole[name]) <= 1e-13
+        assert relative_error(gradients[True][name], gradients[False][name]) <= 1e-13
 
 
 @pytest.mark.parametrize(
-    ("units", "batch", "width"), [(256, 32, 64), (100, 16, 50), (61, 16, 61), (256, 512, 256)]
+    ("units", "batch", "width", "rows"),
+    [(256, 32, 64, 32), (100, 16, 50, 16), (61, 16, 61, 16), (256, 512, 64, 32), (256, 509, 256, 509)],
 )
-def test_column_blocks_divide_the_matrix_and_stay_small(units, batch, width):
+def test_column_blocks_divide_the_matrix_and_stay_small(units, batch, width, rows, monkeypatch):
+    monkeypatch.setattr(recurrent, "small_products_pay", lambda: True)
     blocks = recurrent.column_blocks(np.zeros((2, units, units), np.float32), batch)
-    assert blocks.shape == (2, units // width, units, width)
+    assert (blocks.weights.shape, blocks.rows) == ((2, units // width, 1, units, width), rows)
+
+
+@pytest.mark.parametrize("left_shape", [(6, 5), (2, 6, 5)])
+def test_a_product_with_column_blocks_is_that_with_the_matrices(left_shape, monkeypatch):
+    monkeypatch.setattr(recurrent, "small_products_pay", lambda: True)
+    monkeypatch.setattr(recurrent, "LEAST_ROWS", 1)
+    monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(3, 5))
+    monkeypatch.setattr(recurrent, "SMALL_PRODUCT_MACS", 2 * 5 * 4)
+    rng = np.random.default_rng(0)
+    matrices, left, out = rng.normal(size=(2, 5, 12)), rng.normal(size=left_shape), np.empty((2, 6, 12))
+    blocks = recurrent.column_blocks(matrices, 6)
+    assert blocks.rows == 2
+    recurrent.block_product(left, blocks, out)
+    np.testing.assert_allclose(out, left @ matrices, rtol=1e-13, atol=1e-13)

@@ -20,7 +20,6 @@ from npuexplore.train.primitives.recurrent import (
     block_product,
     by_gate,
     column_blocks,
-    padded_transpose,
     snap_hidden,
     time_chunks,
 )
@@ -109,7 +108,7 @@ def _sequence(
     inputs, w_ih, w_hh, bias, bias_hh, start_state, *gate = arguments
     (frames, batch, features), width, units = inputs.shape, w_ih.shape[0], w_hh.shape[1]
     kept = _kept(arguments, workspace, skips=updates is not None, whole=whole)
-    w_in = padded_transpose(_halved(w_ih))
+    w_in = column_blocks(_halved(w_ih).reshape(3, units, features).transpose(0, 2, 1), batch)
     w_rec = column_blocks(_halved(w_hh).reshape(3, units, units).transpose(0, 2, 1), batch)
     in_bias, rec_bias = (
         aligned_copy(np.repeat(_halved(rows).reshape(3, 1, units), batch, axis=1)) for rows in (bias, bias_hh)
@@ -119,11 +118,11 @@ def _sequence(
     skipping = updates and Skipping(updates, kept.states, kept.candidates, (gate[0], gate[1]), workspace)
     for start, stop in time_chunks(frames, batch, width):
         projected = workspace.array(
-            f"projected {stop - start}", ((stop - start) * batch, width), inputs.dtype
+            f"projected {stop - start}", (3, stop - start, batch, units), inputs.dtype
         )
-        np.matmul(inputs[start:stop].reshape(-1, features), w_in, out=projected)
-        for frame, rows in enumerate(projected.reshape(-1, batch, width), start):
-            np.add(by_gate(rows, 3), in_bias, out=linear)
+        block_product(inputs[start:stop].reshape(-1, features), w_in, out=projected.reshape(3, -1, units))
+        for frame in range(start, stop):
+            np.add(projected[:, frame - start], in_bias, out=linear)
             block_product(kept.hidden[frame], w_rec, out=recurrent)
             recurrent += rec_bias
             _step(linear, recurrent, kept, frame)
@@ -220,7 +219,7 @@ def _backward(
             by_gate(d_linear[frame - start], 3)[:] = pull
             pull[NEW] *= gates[RESET]
             by_gate(d_recurrent[frame - start], 3)[:] = pull
-            block_product(pull[:, None], w_rec, out=through)
+            block_product(pull, w_rec, out=through)
             d_hidden += np.add.reduce(through, axis=0)
             if skipping:
                 skipping.after_step((d_hidden,))

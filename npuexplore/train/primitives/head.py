@@ -105,21 +105,21 @@ def _taped(
     clean_power: FloatArray,
     workspace: Workspace,
 ) -> Any:
-    """The loss; keeps half the error's slope in the mask and the floored errors in the workspace."""
+    """The loss; keeps half the error's slope in the mask's bands and the floored errors in the workspace."""
     workspace.begin()
-    frames, batch, bins = noisy_power.shape
-    slopes = workspace.array("slopes", noisy_power.shape, mask_bands.dtype)
+    (frames, batch, bins), dtype = noisy_power.shape, mask_bands.dtype
+    pull = workspace.array("pull", mask_bands.shape, dtype)
     error, clean = np.zeros(batch), np.zeros(batch)
     for start, stop in time_chunks(frames, batch, 2 * bins):
-        now = slice(start, stop)
-        mask = (mask_bands[now].reshape(-1, mask_bands.shape[2]) @ synthesis).reshape(-1, batch, bins)
-        more_error, more_clean = distance(
-            mask, noisy_power[now], cross[now], clean_power[now], out=slopes[now]
-        )
+        now, rows = slice(start, stop), (stop - start) * batch
+        mask = (mask_bands[now].reshape(rows, -1) @ synthesis).reshape(-1, batch, bins)
+        slope = workspace.array(f"slope {stop - start}", mask.shape, dtype)
+        more_error, more_clean = distance(mask, noisy_power[now], cross[now], clean_power[now], out=slope)
+        np.matmul(slope.reshape(rows, bins), synthesis.T, out=pull[now].reshape(rows, -1))
         error += more_error
         clean += more_clean
     ratios, workspace.array("floored", (batch,), np.float64)[:] = _ratio_db(error, clean)
-    return mask_bands.dtype.type(ratios.mean())
+    return dtype.type(ratios.mean())
 
 
 def head_loss(
@@ -148,25 +148,18 @@ def head_loss(
     )
 
 
-def _mask_vjp(
-    _: Any, mask_bands: FloatArray, *, synthesis: FloatArray, workspace: Workspace, **rest: Any
-) -> Any:
+def _mask_vjp(_: Any, mask_bands: FloatArray, *, workspace: Workspace, **rest: Any) -> Any:
     """d loss / d M = 20 / ln 10 * half the error's slope / (B * floored error)."""
     generation = workspace.generation
 
     def vjp(cotangent: Any) -> FloatArray:
         workspace.consume(generation)
-        (frames, batch, bands), dtype = mask_bands.shape, mask_bands.dtype
-        slopes = workspace.array("slopes", (frames, batch, synthesis.shape[1]), dtype)
+        batch, dtype = mask_bands.shape[1], mask_bands.dtype
+        pull = workspace.array("pull", mask_bands.shape, dtype)
         floored = workspace.array("floored", (batch,), np.float64)
-        share = (float(cotangent) * 20.0 / np.log(10.0) / (floored * batch)).astype(dtype)
-        d_mask = np.empty(mask_bands.shape, dtype)
-        for start, stop in time_chunks(frames, batch, 2 * synthesis.shape[1]):
-            scaled = slopes[start:stop] * share[:, None]
-            np.matmul(
-                scaled.reshape(-1, synthesis.shape[1]), synthesis.T, out=d_mask[start:stop].reshape(-1, bands)
-            )
-        return d_mask
+        share = float(cotangent) * 20.0 / np.log(10.0) / (floored * batch)
+        pull *= share.astype(dtype)[:, None]
+        return pull
 
     return vjp
 

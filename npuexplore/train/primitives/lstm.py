@@ -19,7 +19,6 @@ from npuexplore.train.primitives.recurrent import (
     block_product,
     by_gate,
     column_blocks,
-    padded_transpose,
     snap_hidden,
     time_chunks,
 )
@@ -63,7 +62,7 @@ class _Kept:
     """What the forward pass leaves; each array is a ring over its first axis."""
 
     gates: FloatArray
-    """(T or 1, 4, B, H) gate values i f g o."""
+    """(4, T or N, B, H) gate values i f g o, N frames of a chunk; before a step, what the inputs give."""
     cells: FloatArray
     """(T + 1 or 2, B, H)"""
     hidden: FloatArray
@@ -82,8 +81,9 @@ def _kept(arguments: tuple[Any, ...], workspace: Workspace, *, skips: bool, whol
     inputs, units = arguments[0], arguments[2].shape[1]
     (frames, batch, _), dtype = inputs.shape, inputs.dtype
     steps = frames if whole else 1
+    length = time_chunks(frames, batch, 4 * units)[0][1]
     return _Kept(
-        workspace.array("gates", (steps, 4, batch, units), dtype),
+        workspace.array("gates", (4, frames if whole else length, batch, units), dtype),
         workspace.array("cells", (steps + 1, batch, units), dtype),
         workspace.array("hidden", (frames + 1, batch, units), dtype),
         workspace.array("candidates", (steps if skips else 0, 2, batch, units), dtype),
@@ -110,7 +110,7 @@ def _sequence(
     inputs, w_ih, w_hh, bias, *starts, gate_weights, gate_bias = arguments
     (frames, batch, features), width, units = inputs.shape, w_ih.shape[0], w_hh.shape[1]
     kept = _kept(arguments, workspace, skips=updates is not None, whole=whole)
-    w_in = padded_transpose(_halved(w_ih))
+    w_in = column_blocks(_halved(w_ih).reshape(4, units, features).transpose(0, 2, 1), batch)
     w_rec = column_blocks(_halved(w_hh).reshape(4, units, units).transpose(0, 2, 1), batch)
     bias_rows = aligned_copy(np.repeat(_halved(bias).reshape(4, 1, units), batch, axis=1))
     linear = aligned_empty((4, batch, units), inputs.dtype)
@@ -119,15 +119,14 @@ def _sequence(
         state[0] = 0.0 if given is None else given
     gate = (gate_weights, gate_bias)
     skipping = updates and Skipping(updates, kept.states, kept.candidates, gate, workspace)
+    held = kept.gates.shape[1]
     for start, stop in time_chunks(frames, batch, width):
-        projected = workspace.array(
-            f"projected {stop - start}", ((stop - start) * batch, width), inputs.dtype
-        )
-        np.matmul(inputs[start:stop].reshape(-1, features), w_in, out=projected)
-        for frame, rows in enumerate(projected.reshape(-1, batch, width), start):
+        first = start % held
+        projected = kept.gates[:, first : first + stop - start].reshape(4, -1, units)
+        block_product(inputs[start:stop].reshape(-1, features), w_in, out=projected)
+        for frame in range(start, stop):
             block_product(kept.hidden[frame], w_rec, out=linear)
             linear += bias_rows
-            linear += by_gate(rows, 4)
             _step(linear, kept, frame, scratch, grid)
             if skipping:
                 skipping.step(frame)
@@ -138,9 +137,10 @@ def _step(
     linear: FloatArray, kept: _Kept, frame: int, scratch: FloatArray, grid: RecurrentGrid | None
 ) -> None:
     """One step: from pre-activations (4, B, H) to gates, cell and hidden state."""
-    gates = kept.gates[frame % len(kept.gates)]
+    gates = kept.gates[:, frame % kept.gates.shape[1]]
     before, cell = kept.cells[frame % len(kept.cells)], kept.cells[(frame + 1) % len(kept.cells)]
     hidden = kept.hidden[frame + 1]
+    linear += gates
     np.tanh(linear, out=gates)
     for each in SIGMOIDS:
         sigmoid = gates[each]
@@ -220,9 +220,9 @@ def _backward(
             back.hidden += d_out[frame]
             if skipping:
                 skipping.before_step(frame, back.states)
-            _step_back(kept.gates[frame], kept.cells[frame], kept.cells[frame + 1], back)
+            _step_back(kept.gates[:, frame], kept.cells[frame], kept.cells[frame + 1], back)
             by_gate(d_linear[frame - start], 4)[:] = back.pull
-            block_product(back.pull[:, None], w_rec, out=back.slopes)
+            block_product(back.pull, w_rec, out=back.slopes)
             np.add.reduce(back.slopes, axis=0, out=back.hidden)
             if skipping:
                 skipping.after_step(back.states)

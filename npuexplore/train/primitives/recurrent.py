@@ -1,32 +1,26 @@
-"""What the recurrent primitives share: weights laid out for fast products, time in cache-sized chunks."""
+"""What the recurrent primitives share: weights in blocks for fast products, time in cache-sized chunks."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
+
 import numpy as np
 from scipy.linalg.blas import dgemm, sgemm
+from threadpoolctl import threadpool_info
 
 from npuexplore.compression.quantize import Grid, rounding_anchor
 from npuexplore.train.primitives.workspace import aligned_copy, aligned_empty, aligned_zeros
 from npuexplore.units import FloatArray
 
-PADDING_ELEMS = 32
-"""Extra floats per weight row: a row stride of a power of two, as 4096 bytes, aliases in the cache."""
 SMALL_PRODUCT_MACS = 1_000_000
-"""OpenBLAS has kernels without packing for products up to this size (AVX-512; no loss elsewhere)."""
+"""OpenBLAS has kernels without packing for products up to this size, where there is AVX-512."""
+UNPACKED = ("SkylakeX", "Cooperlake", "SapphireRapids")
+"""OpenBLAS architectures that have them."""
 BLOCK_COLUMNS = range(32, 65)
+LEAST_ROWS = 16
 CHUNK_ELEMS = 1 << 18
 """Pre-activations worked on at a time: 1 MiB in float32, half of a common second-level cache."""
-
-
-def padded_transpose(rows: FloatArray) -> FloatArray:
-    """(G, N) -> (N, G) whose rows lie G + PADDING_ELEMS apart.
-
-    >>> padded_transpose(np.zeros((4, 2), np.float32)).strides
-    (144, 4)
-    """
-    padded = aligned_empty((rows.shape[1], rows.shape[0] + PADDING_ELEMS), rows.dtype)[:, : rows.shape[0]]
-    padded[:] = rows.T
-    return padded
 
 
 def time_chunks(frames: int, batch: int, width: int) -> list[tuple[int, int]]:
@@ -39,28 +33,56 @@ def time_chunks(frames: int, batch: int, width: int) -> list[tuple[int, int]]:
     return [(start, min(start + length, frames)) for start in range(0, frames, length)]
 
 
-def column_blocks(weights: FloatArray, batch: int) -> FloatArray:
-    """Matrices (G, K, N) cut into N / n column blocks, (G, N / n, K, n), each contiguous.
+@dataclass(frozen=True)
+class Blocks:
+    """Matrices (G, K, N) cut into column blocks, and how many rows are multiplied by one at a time."""
 
-    BLAS multiplies `batch` rows by a block of at most SMALL_PRODUCT_MACS directly, where a larger
-    matrix would be packed anew at every step: 54 against 99 us for 16 rows of an LSTM 256.
+    weights: FloatArray
+    """(G, N / n, 1, K, n), each block contiguous."""
+    rows: int
 
-    >>> column_blocks(np.zeros((4, 256, 256), np.float32), 32).shape
-    (4, 4, 256, 64)
+
+def column_blocks(weights: FloatArray, batch: int) -> Blocks:
+    """Matrices (G, K, N) cut so that products with multiples of `batch` rows need no packing, if they can be.
+
+    BLAS multiplies some rows by a block of at most SMALL_PRODUCT_MACS directly, where a larger matrix
+    would be packed anew at every step: 54 against 99 us for 16 rows of an LSTM 256.
+
+    >>> column_blocks(np.zeros((4, 256, 256), np.float32), 32).weights.shape[:2] in ((4, 4), (4, 1))
+    True
     """
     gates, inner, columns = weights.shape
-    fitting = [n for n in BLOCK_COLUMNS if columns % n == 0 and batch * inner * n <= SMALL_PRODUCT_MACS]
-    width = max(fitting, default=columns)
-    return aligned_copy(weights.reshape(gates, inner, -1, width).transpose(0, 2, 1, 3))
+    width, rows = _block(batch, inner, columns) if small_products_pay() else (columns, batch)
+    blocks = weights.reshape(gates, inner, -1, width).transpose(0, 2, 1, 3)
+    return Blocks(aligned_copy(blocks)[:, :, None], rows)
 
 
-def block_product(left: FloatArray, blocks: FloatArray, out: FloatArray) -> None:
-    """out[g] = left[g] @ matrix g, the matrices given as `column_blocks`.
+def _block(batch: int, inner: int, columns: int) -> tuple[int, int]:
+    """Columns and rows of a product of at most SMALL_PRODUCT_MACS; all of them where none is worth it."""
+    fitting = [
+        (n * rows, n, rows)
+        for n in BLOCK_COLUMNS
+        for rows in range(min(batch, LEAST_ROWS), batch + 1)
+        if columns % n == 0 and batch % rows == 0 and rows * inner * n <= SMALL_PRODUCT_MACS
+    ]
+    return max(fitting, default=(0, columns, batch))[1:]
 
-    left : (B, K), or (G, 1, B, K) for one per gate ; out : (G, B, N).
+
+@cache
+def small_products_pay() -> bool:
+    """Whether numpy's BLAS has kernels for small products that read matrices as they lie."""
+    return any(pool.get("architecture") in UNPACKED for pool in threadpool_info())
+
+
+def block_product(left: FloatArray, blocks: Blocks, out: FloatArray) -> None:
+    """out[g] = left @ matrix g, or left[g] @ matrix g.
+
+    left : (R, K) or (G, R, K), R a multiple of the blocks' batch ; out : (G, R, N).
     """
-    gates, count, _, width = blocks.shape
-    np.matmul(left, blocks, out=out.reshape(gates, -1, count, width).transpose(0, 2, 1, 3))
+    gates, count, _, inner, width = blocks.weights.shape
+    parts = left.reshape(*left.shape[:-2], 1, -1, blocks.rows, inner)
+    by_block = out.reshape(gates, -1, blocks.rows, count, width).transpose(0, 3, 1, 2, 4)
+    np.matmul(parts, blocks.weights, out=by_block)
 
 
 def by_gate(rows: FloatArray, gates: int) -> FloatArray:
