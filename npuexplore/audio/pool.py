@@ -26,11 +26,16 @@ class SegmentPool:
 
     def speech_segments(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
         """(B, N) float32 at full scale."""
-        return np.asarray(self.speech[index].astype(np.float32) * np.float32(1 / 32_768))
+        return _floats(self.speech[index])
 
     def noise_segments(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
         """(B, N) float32 at full scale."""
-        return np.asarray(self.noise[index].astype(np.float32) * np.float32(1 / 32_768))
+        return _floats(self.noise[index])
+
+
+def _floats(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """16-bit samples at full scale 1."""
+    return np.multiply(np.asarray(samples), np.float32(1 / 32_768), dtype=np.float32)
 
 
 def segment_pair(
