@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.plan import CompressionPlan, LayerPlan, batch_plans
+from npuexplore.compression.plan import CHOICE_FIELDS, CompressionPlan, LayerPlan, PlanBatch, batch_plans
 from npuexplore.compression.shapes import plan_shapes
 from npuexplore.cost.footprint import edge_bytes, fixed_bytes
 from npuexplore.cost.layers import layer_figures
@@ -118,12 +118,11 @@ def _layer_table(
     first_row, before = np.zeros(1, np.intp), [LayerPlan()]
     if layer:
         first_row, before = _hand_overs(part, choices[layer - 1], layer - 1, rows=len(own))
-    plans = [
-        CompressionPlan(layers={names[layer]: choice, **({names[layer - 1]: previous} if layer else {})})
-        for previous in before
-        for choice in own
-    ]
-    batch = batch_plans(plans, network)
+    singles = [CompressionPlan(layers={names[layer]: choice}) for choice in own]
+    singles += [CompressionPlan(layers={names[layer - 1]: choice}) for choice in before if layer]
+    batch = batch_plans(singles, network)
+    if layer:
+        batch = _pairs(batch, layer, choices=len(own))
     refuse_unsupported(part.profile, network, batch)
     shapes = plan_shapes(part.tables, batch)
     figures = layer_figures(part, shapes)
@@ -144,6 +143,21 @@ def _layer_table(
         edges[: len(own), layer + 1].copy(),
         figures.edges_in_own,
     )
+
+
+def _pairs(singles: PlanBatch, layer: int, *, choices: int) -> PlanBatch:
+    """Each choice of the layer before with each of the layer's own, which come first among `singles`."""
+    before = len(singles) - choices
+    pairs = singles.take(np.tile(np.arange(choices), before))
+    first = singles.take(choices + np.repeat(np.arange(before), choices))
+    for name, values in vars(pairs).items():
+        if isinstance(values, np.ndarray) and values.ndim == 2:
+            values[:, layer - 1] = getattr(first, name)[:, layer - 1]
+    if pairs.matrices is not None and first.matrices is not None:
+        of_before = np.array(pairs.matrices.owner) == layer - 1
+        for name in CHOICE_FIELDS:
+            getattr(pairs.matrices, name)[:, of_before] = getattr(first.matrices, name)[:, of_before]
+    return pairs
 
 
 def _hand_overs(
