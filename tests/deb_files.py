@@ -14,12 +14,19 @@ import numpy as np
 import soundfile
 
 from npuexplore.audio.debian.noise import GAME
-from npuexplore.audio.debian.packages import NOISE, SOUNDS, SPEECH, Package
+from npuexplore.audio.debian.packages import FLITE, LIBFLITE, NOISE, SOUNDS, SPEECH, Package
 
 LICENCE = b"Everyone may do everything.\n"
 VOICE = "xx_XX_f_Voice"
 PROMPTS = 12
 PROMPT_SECONDS = 4.0
+
+SPEAKING = b"""#!/bin/sh
+for last; do :; done
+cat "${LD_LIBRARY_PATH%%:*}/libflite_cmu_us_$2.so.1" > "$last"
+"""
+"""A flite whose libraries are what its voices say."""
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -129,5 +136,48 @@ def write_debs(folder: Path) -> Path:
             {package.copyright_path: LICENCE, **files},
             package=package.name,
             extra=links if package.role == "noise" else (),
+        )
+    return folder
+
+
+def flite_says(seconds: float = 0.5) -> dict[str, bytes]:
+    """What each voice of SPEAKING says."""
+    return {
+        voice: wav_bytes(seconds=seconds, seed=seed, rate_hz=16_000)
+        for seed, voice in enumerate(("rms", "awb", "kal16"))
+    }
+
+
+def write_flite(
+    folder: Path,
+    *,
+    program: bytes = SPEAKING,
+    says: Mapping[str, bytes] | None = None,
+    links: Mapping[str, str] | None = None,
+    alsa: str = "",
+    version: str = "1-1",
+) -> Path:
+    """Packages of a small flite, its libraries, named as Debian names them (links to versioned files).
+
+    links : of what name to what, instead of one to each voice.
+    """
+    said = flite_says() if says is None else says
+    if links is None:
+        links = {f"libflite_cmu_us_{voice}.so.1": f"libflite_cmu_us_{voice}.so.2.2" for voice in said}
+    contents = {
+        FLITE.name: {"usr/bin/flite": program},
+        LIBFLITE.name: {
+            f"{LIBRARIES}/libflite_cmu_us_{voice}.so.2.2": sound for voice, sound in said.items()
+        },
+    }
+    contents |= {alsa: {f"{LIBRARIES}/libasound.so.2.0.0": b"alsa"}} if alsa else {}
+    for name, files in contents.items():
+        extra = [member(f"./{LIBRARIES}/{link}", tarfile.SYMTYPE, target) for link, target in links.items()]
+        write_deb(
+            folder / f"{name}_{version}_amd64.deb",
+            {f"usr/share/doc/{name}/copyright": LICENCE, **files},
+            package=name,
+            version=version,
+            extra=extra if name == LIBFLITE.name else (),
         )
     return folder

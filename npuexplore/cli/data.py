@@ -53,12 +53,22 @@ def fetch(
         else:
             wanted = [language.strip() for language in languages.split(",")]
             made = fetch_debian_speech(output, languages=wanted, debs=debs, say=note, on_progress=tell)
+        document = fetched_document(output)
+        for one in document["left_out"]:
+            note(_left_out(output, one))
+        if not verify:
             note(f"Written: {output}" if made else f"{output}: already there")
-    document = fetched_document(output)
     if as_json:
         print_json(document)
         return
     print_table(str(output), ["split", "what", "files", "minutes", "of"], list(_fetched_rows(document)))
+
+
+def _left_out(folder: Path, one: dict[str, Any]) -> str:
+    return (
+        f"{folder}: is whole, but without {', '.join(one['speakers'])}, men's voices synthesised by "
+        f"{one['package']} ({one['reason']}); to have them, fetch into a new folder where it can run"
+    )
 
 
 def _fetched_rows(document: dict[str, Any]) -> Iterator[list[str]]:

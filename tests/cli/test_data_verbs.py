@@ -23,6 +23,7 @@ def fetched(cli, inside, debs):
 def test_fetching_says_sizes_first_and_shows_what_there_is(fetched):
     assert fetched.err.startswith("debian-speech: 6 packages, ")
     assert fetched.err.endswith("Written: audio\n")
+    assert "audio: is whole, but without flite_rms, flite_awb, flite_kal16" in " ".join(fetched.err.split())
     assert "it_carlo" in fetched.out
 
 
@@ -30,7 +31,9 @@ def test_a_fetched_folder_is_verified_inspected_and_not_fetched_again(cli, fetch
     before = everything_in_place()
     verified = cli("data", "fetch", "debian-speech", "--output", "audio", "--verify", "--json")
     assert verified.code == 0
-    assert json.loads(verified.out)["schema"] == "npuexplore.fetch/1"
+    verified_document = json.loads(verified.out)
+    assert verified_document["schema"] == "npuexplore.fetch/1"
+    assert verified_document["left_out"][0]["speakers"] == ["flite_rms", "flite_awb", "flite_kal16"]
     again = cli("data", "fetch", "debian-speech", "--output", "audio", "--from", debs)
     assert again.code == 0
     assert "already there" in again.err

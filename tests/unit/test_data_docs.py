@@ -9,15 +9,28 @@ import pytest
 
 from npuexplore.audio import manifest
 from npuexplore.audio.debian import fetch, noise
-from npuexplore.audio.debian.packages import NOISE, SPEECH, Package
+from npuexplore.audio.debian.flite import SPEAKERS
+from npuexplore.audio.debian.flite_lines import FILES
+from npuexplore.audio.debian.packages import (
+    ALSA,
+    ALSA_OF_2024,
+    FLITE,
+    LIBFLITE,
+    NOISE,
+    SPEECH,
+    Package,
+)
 from npuexplore.audio.demo import TEST_VOICES, TRAIN_VOICES, VALIDATION_VOICES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("package", [*SPEECH, NOISE], ids=lambda package: package.name)
+PACKAGES = (*SPEECH, NOISE, FLITE, LIBFLITE, ALSA)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 def test_every_package_is_listed_with_its_size_and_licence(package: Package) -> None:
-    (row,) = (line for line in TEXT.splitlines() if line.startswith(f"| {package.name} |"))
+    (row,) = (line for line in TEXT.splitlines() if line.startswith(f"| {package.name} "))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1] == f"{package.download_bytes / 1e6:.1f} MB"
     assert cells[2].startswith(package.speaker)
@@ -25,9 +38,16 @@ def test_every_package_is_listed_with_its_size_and_licence(package: Package) -> 
     assert package.licence.startswith(cells[5])
 
 
+def test_the_synthesised_voices_and_the_other_name_of_a_library_are_said() -> None:
+    (row,) = (line for line in TEXT.splitlines() if line.startswith(f"| {FLITE.name} |"))
+    assert all(speaker in row for speaker in SPEAKERS)
+    assert f"{ALSA.name} (or {ALSA_OF_2024.name})" in TEXT
+    assert f"{FILES} files of each man" in TEXT
+
+
 def test_the_sums_are_those_of_the_packages() -> None:
-    downloaded = sum(package.download_bytes for package in (*SPEECH, NOISE)) / 1e6
-    written = sum(package.written_bytes for package in (*SPEECH, NOISE)) / 1e6
+    downloaded = sum(package.download_bytes for package in PACKAGES) / 1e6
+    written = sum(package.written_bytes for package in PACKAGES) / 1e6
     assert f"{downloaded:.1f} MB are downloaded" in TEXT
     assert f"{written:.0f} MB are written" in TEXT
     assert fetch.DATASET in TEXT

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from deb_files import write_debs
+from deb_files import write_debs, write_flite
 from processes import PATIENCE_S, gone_within
 
 from npuexplore.audio.debian import apt as apt_module
+from npuexplore.audio.debian import flite_lines
 from npuexplore.audio.debian.apt import Apt, Offer
 from npuexplore.audio.debian.fetch import fetch_debian_speech
+from npuexplore.audio.debian.flite import SPEAKERS
 from npuexplore.audio.debian.packages import NOISE, SPEECH
+from npuexplore.audio.debian.verify import fetched_document
 from npuexplore.errors import EnvironmentLacking
 
 FAKE_APT = """#!{python}
@@ -116,8 +119,27 @@ def test_a_fetch_through_apt_gives_what_the_packages_give(tmp_path: Path, fake: 
         for folder in (tmp_path / "x", tmp_path / "y")
     )
     assert one == two
-    assert said[0].startswith("debian-speech: 6 packages, 297.1 MB to be downloaded")
+    assert said[0].startswith("debian-speech: 9 packages, 310.6 MB to be downloaded")
+    assert said[1].startswith("debian-speech: 6 packages, ")
     assert "in the release that apt offers" in said[1]
+    assert fake.verbs().count("update") == 1
+
+
+@pytest.mark.parametrize("alsa", ["libasound2", "libasound2t64"])
+def test_programs_that_apt_offers_are_run(
+    tmp_path: Path, fake: FakeApt, monkeypatch: pytest.MonkeyPatch, alsa: str
+) -> None:
+    pytest.importorskip("G722", reason='needs the extra: pip install ".[data]"')
+    monkeypatch.setattr(flite_lines, "FILES", 1)
+    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], *os.defpath.split(os.pathsep)]))
+    fake.serve(write_flite(tmp_path / "debs", alsa=alsa))
+    said: list[str] = []
+    fetch_debian_speech(tmp_path / "x", languages=("en",), say=said.append)
+    document = fetched_document(tmp_path / "x")
+    assert document["left_out"] == []
+    assert [package["package"] for package in document["packages"][2:]] == ["flite", "libflite1", alsa]
+    assert "flite 1-1: the program of apt's package is run, to speak" in said
+    assert len(list((tmp_path / "x" / "speech").glob("flite_*.wav"))) == len(SPEAKERS)
     assert fake.verbs().count("update") == 1
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from npuexplore.audio.debian import apt_guard
 from npuexplore.audio.debian.archive import sha256_of
+from npuexplore.audio.debian.guarded import LOOK_SECONDS, Said, run_guarded
 from npuexplore.errors import EnvironmentLacking
 
 NO_INDEXES = ("Contents-deb", "DEP-11", "DEP-11-icons-small", "DEP-11-icons", "DEP-11-icons-hidpi", "CNF")
@@ -28,7 +26,6 @@ HOOKS = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Po
 LISTS_MB = 10
 """Size of the package lists of Debian 12, main, measured."""
 
-LOOK_SECONDS = 0.25
 ELSEWHERE = "or get the .deb files (packages.debian.org) and give their folder with --from DIR"
 
 
@@ -55,6 +52,7 @@ class Apt:
             (self._folder / part).mkdir(parents=True, exist_ok=True)
         configuration = self._folder / "apt.conf"
         configuration.write_text("".join(f"#clear {hook};\n" for hook in HOOKS), encoding="ascii")
+        self._has_updated = False
         self._program = [found, "-q", "-c", str(configuration), *_options(self._folder)]
 
     def offers(self, names: Iterable[str]) -> dict[str, Offer]:
@@ -66,10 +64,10 @@ class Apt:
         complaint = ""
         found = self._offered(wanted)
         if len(found) < len(wanted):
-            complaint = _complaint(self._run("update").errors)
+            complaint = self._updated()
             found = self._offered(wanted)
         if len(found) < len(wanted):  # apt names none when it lacks one
-            found = {name: offer for one in wanted for name, offer in self._offered([one]).items()}
+            found = self._offered_singly(wanted)
         for name in wanted:
             if name in found:
                 continue
@@ -81,6 +79,15 @@ class Apt:
                 f"apt knows no package {name}; enable Debian's main (Ubuntu's universe) in apt's sources, "
                 f"{ELSEWHERE}"
             )
+        return found
+
+    def offers_of_any(self, names: Iterable[str]) -> dict[str, Offer]:
+        """What apt has of those packages that it knows; its lists are fetched where none is known."""
+        wanted = list(names)
+        found = self._offered_singly(wanted)
+        if wanted and not found and not self._has_updated:
+            self._updated()
+            found = self._offered_singly(wanted)
         return found
 
     def download(self, offer: Offer, target: Path, *, on_bytes: Callable[[int], None]) -> None:
@@ -106,36 +113,26 @@ class Apt:
         lines = self._run("download", "--print-uris", *names, folder=self._folder).output.splitlines()
         return {offer.package: offer for line in lines if (offer := _offer(line))}
 
+    def _offered_singly(self, names: list[str]) -> dict[str, Offer]:
+        return {name: offer for one in names for name, offer in self._offered([one]).items()}
+
+    def _updated(self) -> str:
+        """Fetches the lists; returns what apt complains of."""
+        self._has_updated = True
+        return _complaint(self._run("update").errors)
+
     def _run(
         self, *arguments: str, folder: Path | None = None, on_wait: Callable[[], None] = lambda: None
-    ) -> _Said:
+    ) -> Said:
         """Runs apt-get, which ends when this process does; downloads land in `folder`."""
-        output, errors = self._folder / "output.log", self._folder / "errors.log"
-        with output.open("wb") as out, errors.open("wb") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-I", apt_guard.__file__, *self._program, *arguments],
-                cwd=folder or self._incoming,
-                env={**os.environ, "LC_ALL": "C"},
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-            )
-            try:
-                while _is_running(process):
-                    on_wait()
-            finally:
-                if process.stdin is not None:
-                    process.stdin.close()
-                process.wait()
-        return _Said(output.read_text("utf-8", "replace"), errors.read_text("utf-8", "replace"))
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What apt-get wrote."""
-
-    output: str
-    errors: str
+        return run_guarded(
+            [*self._program, *arguments],
+            folder=folder or self._incoming,
+            logs=self._folder,
+            environment={**os.environ, "LC_ALL": "C"},
+            look_seconds=LOOK_SECONDS,
+            on_wait=on_wait,
+        )
 
 
 def _options(folder: Path) -> list[str]:
@@ -149,15 +146,6 @@ def _options(folder: Path) -> list[str]:
         **{f"Acquire::IndexTargets::deb::{name}::DefaultEnabled": "false" for name in NO_INDEXES},
     }
     return [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
-
-
-def _is_running(process: subprocess.Popen[bytes]) -> bool:
-    """Waits a little for the process to end."""
-    try:
-        process.wait(LOOK_SECONDS)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
 
 
 def _offer(line: str) -> Offer | None:

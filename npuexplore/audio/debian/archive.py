@@ -1,7 +1,7 @@
 """Debian packages read in Python: nothing of theirs is ever unpacked to a path that they choose.
 
 A .deb is an `ar` archive of two tar archives, `control` and `data`. Wanted files are returned as bytes; links
-are never followed, and an archive with anything that could leave its folder is refused as a whole.
+are told of but never followed, and an archive with anything that could leave its folder is refused whole.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class DebFile:
     version: str
     files: Mapping[str, bytes]
     """Wanted files by path, without a leading `./`."""
+    links: Mapping[str, str]
+    """Wanted symbolic links by path: what they say, which may be no file of the package."""
 
 
 def read_deb(path: Path, *, wanted: Callable[[str], bool]) -> DebFile:
@@ -45,15 +47,15 @@ def read_deb(path: Path, *, wanted: Callable[[str], bool]) -> DebFile:
     try:
         with path.open("rb") as stream:
             members = _ar_members(stream, path)
-            control = _files(_member(stream, members, "control.tar", path), path, lambda name: True)
-            data = _files(_member(stream, members, "data.tar", path), path, wanted)
+            control, _ = _files(_member(stream, members, "control.tar", path), path, lambda name: True)
+            data, links = _files(_member(stream, members, "data.tar", path), path, wanted)
     except DAMAGED as error:
         raise BadInput(f"{path}: is damaged ({_reason(error)}); download it again") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); check its rights") from None
     fields = _control_fields(control.get("control", b""), path)
     _check_sums(control.get("md5sums", b""), data, path, wanted)
-    return DebFile(package=fields["Package"], version=fields["Version"], files=data)
+    return DebFile(package=fields["Package"], version=fields["Version"], files=data, links=links)
 
 
 def sha256_of(path: Path) -> str:
@@ -94,10 +96,13 @@ def _member(
     raise BadInput(f"{path}: holds no {stem}; it is no Debian package, or not a whole one")
 
 
-def _files(member: tuple[str, io.RawIOBase], path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """Wanted regular files of a tar archive; every member of it is looked at."""
+def _files(
+    member: tuple[str, io.RawIOBase], path: Path, wanted: Callable[[str], bool]
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Wanted regular files of a tar archive, and wanted links; every member of it is looked at."""
     suffix, compressed = member
     found: dict[str, bytes] = {}
+    links: dict[str, str] = {}
     kept_bytes = 0
     with inflated(compressed, suffix, path) as plain:
         with tarfile.open(fileobj=plain, mode="r|", errors="surrogateescape") as archive:
@@ -105,6 +110,8 @@ def _files(member: tuple[str, io.RawIOBase], path: Path, wanted: Callable[[str],
                 name = _safe_name(info, path)
                 if count >= MOST_MEMBERS:
                     raise BadInput(f"{path}: holds more than {MOST_MEMBERS} files; it is not what it says")
+                if info.issym() and wanted(name):
+                    links[name] = info.linkname
                 if not info.isreg() or not wanted(name):
                     continue
                 kept_bytes += info.size
@@ -113,7 +120,7 @@ def _files(member: tuple[str, io.RawIOBase], path: Path, wanted: Callable[[str],
                 found[name] = _content(archive, info)
         for _ in _rest(plain):  # the checksum of the compression is at its end
             pass
-    return found
+    return found, links
 
 
 def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:

@@ -2,18 +2,17 @@
 
 Everything is made in a hidden folder beside the target and put in its place when it is whole. A file that is
 there is whole; a package is finished when its note is written. So a killed fetch goes on where it stopped, to
-the same bytes.
+the same bytes. Voices of a program that does not run here are left out, and that is written down.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npuexplore.audio.debian.apt import LISTS_MB, Apt
 from npuexplore.audio.debian.archive import DebFile, read_deb, sha256_of
+from npuexplore.audio.debian.flite import SPEAKERS, CannotSpeak, flite_sounds, installed, is_of_program
 from npuexplore.audio.debian.folder import (
     Workplace,
     finish,
@@ -23,21 +22,25 @@ from npuexplore.audio.debian.folder import (
     write_papers,
 )
 from npuexplore.audio.debian.noise import is_noise, noise_sounds
-from npuexplore.audio.debian.packages import DATASET, LANGUAGES, Package, packages_for
+from npuexplore.audio.debian.packages import (
+    DATASET,
+    FLITE,
+    LANGUAGES,
+    LIBFLITE,
+    PROGRAMS,
+    Package,
+    packages_for,
+    programs_for,
+)
 from npuexplore.audio.debian.sounds import RATE_HZ, Sound, g722_module
 from npuexplore.audio.debian.speech import is_prompt, speech_sounds
+from npuexplore.audio.debian.supply import Say, Tell, downloaded, given
 from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.audio.wav import write_wav
 from npuexplore.documents.atomic import write_bytes, write_json, write_text
-from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
+from npuexplore.errors import BadInput, UsageError
 
-Tell = Callable[[str, int, int, str], None]
-"""Called with (stage, done, in all, detail)."""
-
-MB = 1_000_000
 WAV_HEADER_BYTES = 44
-WORKING_BYTES = 60 * MB
-"""Apt's lists, unpacked."""
 
 
 def fetch_debian_speech(
@@ -45,7 +48,7 @@ def fetch_debian_speech(
     *,
     languages: Sequence[str] = LANGUAGES,
     debs: Path | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
     on_progress: Tell = lambda stage, done, total, detail: None,
 ) -> bool:
     """Makes `target`; returns False where it was already there, whole, with the same languages.
@@ -88,6 +91,7 @@ def _is_finished(target: Path, packages: Sequence[Package]) -> bool:
     if not target.is_dir():
         raise BadInput(f"{target}: is a file; name a folder with --output")
     there = [package["package"] for package in read_papers(target)["packages"]]
+    there = [name for name in there if name not in {package.name for package in PROGRAMS}]
     if there != [package.name for package in packages]:
         raise BadInput(f"{target}: was made of other packages ({', '.join(there)}); name another folder")
     return True
@@ -107,124 +111,115 @@ def _begin(place: Workplace, packages: Sequence[Package]) -> None:
 
 
 def _make(
-    place: Workplace,
-    packages: Sequence[Package],
-    debs: Path | None,
-    *,
-    say: Callable[[str], None],
-    on_progress: Tell,
+    place: Workplace, packages: Sequence[Package], debs: Path | None, *, say: Say, on_progress: Tell
 ) -> None:
     open_ = [package for package in packages if read_note(place.note(package)) is None]
-    files = _found(debs, open_) if debs else _downloaded(place, open_, say=say, on_progress=on_progress)
+    programs = programs_for(tuple(package.language for package in packages))
+    programs = () if read_note(place.note(FLITE)) else programs
     if debs:
-        say(_sizes([files[package.name].stat().st_size for package in open_], open_, "to be read"))
-    _require_room(place, open_, downloads_bytes=0)
+        files = given(place, open_, programs, debs=debs, say=say)
+    else:
+        files = downloaded(place, open_, programs, say=say, on_progress=on_progress)
     for package in open_:
-        note = _unpack(place, package, files[package.name], tell=on_progress)
-        write_json(place.note(package), note)
-        if not note["known_release"]:
-            say(f"{package.name} {note['version']}: not the release known here; its SHA-256 was recorded")
-    notes = {package.name: read_note(place.note(package)) or {} for package in packages}
-    write_papers(place, packages, notes)
-
-
-def _sizes(package_bytes: Sequence[int], packages: Sequence[Package], what: str) -> str:
-    written = sum(package.written_bytes for package in packages)
-    return (
-        f"{DATASET}: {len(packages)} packages, {sum(package_bytes) / MB:.1f} MB {what}, about "
-        f"{written / MB:.0f} MB of sound to be written (CC-BY-SA-3.0, CC-BY-3.0)"
+        write_json(place.note(package), _unpack(place, package, files[package.name], tell=on_progress))
+    reason = ""
+    if programs:
+        there = {package: files[package.name] for package in programs if package.name in files}
+        reason = _synthesise(place, there, are_users=debs is not None, say=say, tell=on_progress)
+    found = {p: note for p in (*packages, *PROGRAMS) if (note := read_note(place.note(p)))}
+    for package, note in found.items():
+        if package in (*open_, *programs) and not note["known_release"]:
+            say(f"{package.name} {note['version']}: not a release known here; its SHA-256 was recorded")
+    write_papers(
+        place,
+        list(found),
+        {package.name: note for package, note in found.items()},
+        left_out=[{"package": FLITE.name, "speakers": list(SPEAKERS), "reason": reason}] if reason else [],
     )
 
 
-def _require_room(place: Workplace, packages: Sequence[Package], *, downloads_bytes: int) -> None:
-    needed = downloads_bytes + sum(package.written_bytes for package in packages)
-    free = shutil.disk_usage(place.folder).free
-    if free < needed:
-        raise EnvironmentLacking(
-            f"{place.target}: needs {needed / MB:.0f} MB there and {free / MB:.0f} MB are free; make room"
-        )
+def _synthesise(
+    place: Workplace, files: Mapping[Package, Path], *, are_users: bool, say: Say, tell: Tell
+) -> str:
+    """Runs the program flite for its voices' sounds; returns why there are none, else an empty text.
+
+    are_users : whether the files are the user's own, whose programs are run only where they are known.
+    """
+    try:
+        if not {FLITE, LIBFLITE} <= files.keys():
+            raise CannotSpeak(f"{FLITE.name} and {LIBFLITE.name} are not among the packages")
+        unknown = [path.name for package, path in files.items() if not package.is_known(sha256_of(path))]
+        if are_users and unknown:
+            raise CannotSpeak(f"programs of unknown SHA-256 are not run: {', '.join(unknown)}")
+        contents = {package: _opened(package, path) for package, path in files.items()}
+        with installed(place.tools / "program", contents.values()) as program:
+            whose = files[FLITE].name if are_users else "apt's package"
+            say(f"{FLITE.name} {contents[FLITE].version}: the program of {whose} is run, to speak")
+            for package in reversed(list(files)):  # flite's own note is the last: with it, all are there
+                sounds = flite_sounds(program) if package is FLITE else []
+                note = _written(place, package, files[package], contents[package], sounds, tell=tell)
+                write_json(place.note(package), note)
+    except CannotSpeak as error:
+        _take_back(place)
+        return str(error)
+    return ""
 
 
-def _found(debs: Path, packages: Sequence[Package]) -> dict[str, Path]:
-    """The file of every package in a folder of .deb files. Raises BadInput naming those that are missing."""
-    if not debs.is_dir():
-        raise BadInput(f"--from {debs}: no such folder; give the one that holds the .deb files")
-    found: dict[str, Path] = {}
-    missing = []
-    for package in packages:
-        candidates = sorted(debs.glob(f"{package.name}_*.deb")) + sorted(debs.glob(f"{package.name}.deb"))
-        if len(candidates) > 1:
-            names = ", ".join(path.name for path in candidates)
-            raise BadInput(f"--from {debs}: holds {package.name} more than once ({names}); keep one")
-        if candidates:
-            found[package.name] = candidates[0]
-        else:
-            missing.append(package.name)
-    if missing:
-        raise BadInput(
-            f"--from {debs}: lacks {', '.join(f'{name}_*.deb' for name in missing)}; get them from "
-            "packages.debian.org, or leave languages out with --languages"
-        )
-    return found
-
-
-def _downloaded(
-    place: Workplace, packages: Sequence[Package], *, say: Callable[[str], None], on_progress: Tell
-) -> dict[str, Path]:
-    """Every package from apt, whole and of the SHA-256 that apt's signed index says."""
-    files = {package.name: place.download(package) for package in packages}
-    missing = [package for package in packages if not files[package.name].is_file()]
-    if not missing:
-        return files
-    apt = Apt(place.tools / "apt")
-    known_sizes = [package.download_bytes for package in missing]
-    say(_sizes(known_sizes, missing, f"to be downloaded, and apt's lists, about {LISTS_MB} MB"))
-    _require_room(place, packages, downloads_bytes=sum(known_sizes) + WORKING_BYTES)
-    offers = apt.offers(package.name for package in missing)
-    sizes = [offers[package.name].bytes for package in missing]
-    if sizes != known_sizes:
-        say(_sizes(sizes, missing, "in the release that apt offers"))
-        _require_room(place, packages, downloads_bytes=sum(sizes))
-    for number, package in enumerate(missing):
-        before, offer = sum(sizes[:number]), offers[package.name]
-        apt.download(offer, files[package.name], on_bytes=_meter(on_progress, package, before, sum(sizes)))
-    return files
-
-
-def _meter(tell: Tell, package: Package, before: int, total: int) -> Callable[[int], None]:
-    return lambda there: tell("download, MB", (before + there) // MB, -(-total // MB), package.name)
+def _take_back(place: Workplace) -> None:
+    """Removes what was made of the programs."""
+    for package in PROGRAMS:
+        for path in (place.note(package), place.begun(package), place.folder / _licence_file(package)):
+            path.unlink(missing_ok=True)
+    for speaker in SPEAKERS:
+        for path in (place.folder / "speech").glob(f"{speaker}_*.wav"):
+            path.unlink()
 
 
 def _unpack(place: Workplace, package: Package, file: Path, *, tell: Tell) -> dict[str, Any]:
     """Writes the sounds and the licence of a package, those that are not yet there; returns its note."""
-    digest = sha256_of(file)
+    content = _opened(package, file)
+    return _written(place, package, file, content, _sounds(content, package), tell=tell)
+
+
+def _opened(package: Package, file: Path) -> DebFile:
+    """What is wanted of a package. Raises BadInput where it is another, or without a licence."""
     content = read_deb(file, wanted=_wanted(package))
     if content.package != package.name:
         raise BadInput(f"{file}: is the package {content.package}; {package.name} is needed")
-    licence = content.files.get(package.copyright_path)
-    if not licence:
+    if not content.files.get(package.copyright_path):
         raise BadInput(f"{file}: holds no licence at /{package.copyright_path}; it cannot be used")
-    sounds = _sounds(content, package)
+    return content
+
+
+def _written(
+    place: Workplace, package: Package, file: Path, content: DebFile, sounds: Sequence[Sound], *, tell: Tell
+) -> dict[str, Any]:
+    digest = sha256_of(file)
     _claim(place, package, digest)
-    tell(package.name, 0, len(sounds), "")
+    if sounds:
+        tell(package.name, 0, len(sounds), "")
     for done, sound in enumerate(sounds):
         path = place.folder / sound.file
         if not path.is_file():
             write_wav(path, sound.samples(), rate_hz=RATE_HZ)
         tell(package.name, done + 1, len(sounds), "")
-    licence_file = f"licences/{package.name}.copyright"
-    write_bytes(place.folder / licence_file, licence)
+    licence_file = _licence_file(package)
+    write_bytes(place.folder / licence_file, content.files[package.copyright_path])
     return {
         "package": package.name,
         "version": content.version,
         "bytes": file.stat().st_size,
         "sha256": digest,
-        "known_release": digest == package.sha256,
+        "known_release": package.is_known(digest),
         "licence": package.licence,
         "licence_file": licence_file,
         "licence_sha256": sha256_of(place.folder / licence_file),
         "files": [_row(place, package, sound) for sound in sounds],
     }
+
+
+def _licence_file(package: Package) -> str:
+    return f"licences/{package.name}.copyright"
 
 
 def _claim(place: Workplace, package: Package, digest: str) -> None:
@@ -238,8 +233,11 @@ def _claim(place: Workplace, package: Package, digest: str) -> None:
         write_text(begun, f"{digest}\n")
 
 
+WANTED = {"speech": is_prompt, "noise": is_noise, "program": is_of_program}
+
+
 def _wanted(package: Package) -> Callable[[str], bool]:
-    of_role = is_prompt if package.role == "speech" else is_noise
+    of_role = WANTED[package.role]
     return lambda name: name == package.copyright_path or of_role(name)
 
 
@@ -259,7 +257,7 @@ def _row(place: Workplace, package: Package, sound: Sound) -> dict[str, Any]:
         "file": sound.file,
         "licence": package.licence,
         "speaker_or_kind": sound.group,
-        "person": package.person,
+        "person": sound.person or package.person,
         "split": sound.split,
         "language": package.language,
         "seconds": f"{(count - WAV_HEADER_BYTES) / 2 / RATE_HZ:.2f}",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from npuexplore.audio.debian.packages import DATASET, Package
+from npuexplore.audio.debian.packages import DATASET, FLITE, Package
 from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.documents.atomic import write_json, write_text
 from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
@@ -31,6 +31,9 @@ CHANGES = """\
 Changed by npuexplore, every file: decoded (speech from G.722, noise from WAV or Ogg Vorbis), folded to mono,
 resampled to 16 kHz, cut or put together with pauses, written as 16-bit WAV. What you pass on of it, or of
 networks trained on it, keeps these names and licences; their full texts are in this folder.
+"""
+SPOKEN = """\
+Speech of Flite is as that program gave it, with sentences and settings of npuexplore's.
 """
 
 
@@ -128,14 +131,25 @@ def finish(place: Workplace) -> None:
         ) from None
 
 
-def write_papers(place: Workplace, packages: Sequence[Package], notes: Mapping[str, Any]) -> None:
-    """`packages.json`, `licences/CREDITS.txt`, and last the manifest: with it, the folder is whole."""
+def write_papers(
+    place: Workplace,
+    packages: Sequence[Package],
+    notes: Mapping[str, Any],
+    *,
+    left_out: Sequence[Mapping[str, Any]],
+) -> None:
+    """`packages.json`, `licences/CREDITS.txt`, and last the manifest: with it, the folder is whole.
+
+    left_out : {`package`, `speakers`, `reason`} of voices that a folder need not have and this one has not.
+    """
     kept = [{key: value for key, value in notes[p.name].items() if key != "files"} for p in packages]
-    write_json(
-        place.folder / PACKAGES_NAME, {"schema": PACKAGES_SCHEMA, "dataset": DATASET, "packages": kept}
-    )
+    document = {"schema": PACKAGES_SCHEMA, "dataset": DATASET, "packages": kept, "left_out": list(left_out)}
+    write_json(place.folder / PACKAGES_NAME, document)
     credits = "\n".join(f"{p.name}: {p.licence}. {p.credit}." for p in packages)
-    write_text(place.folder / "licences" / "CREDITS.txt", f"{credits}\n\n{CHANGES}")
+    write_text(
+        place.folder / "licences" / "CREDITS.txt",
+        f"{credits}\n\n{CHANGES}{SPOKEN if FLITE in packages else ''}",
+    )
     rows = [row for package in packages for row in notes[package.name]["files"]]
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
@@ -153,6 +167,8 @@ def read_papers(folder: Path) -> dict[str, Any]:
             raise ValueError
         for package in document["packages"]:
             _ = package["package"], package["sha256"], package["licence_sha256"]
+        for one in document.get("left_out", ()):
+            _ = one["package"], one["reason"], list(one["speakers"])
     except (OSError, ValueError, KeyError, TypeError):
         raise BadInput(
             f"{folder}: holds no fetched {DATASET} ({PACKAGES_NAME} is missing or not whole); "

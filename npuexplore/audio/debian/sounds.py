@@ -41,6 +41,8 @@ class Sound:
     """Speaker or kind of noise."""
     split: str
     clips: tuple[Clip, ...]
+    person: str = ""
+    """Who speaks, where it is not the package's only person."""
 
     def samples(self) -> Float32:
         """(N,) float32 at RATE_HZ: the clips with pauses between them."""

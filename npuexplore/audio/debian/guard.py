@@ -13,11 +13,19 @@ import subprocess
 import sys
 import threading
 
+CANNOT_RUN = 126
+"""Exit code for a command that cannot be started, as shells give it."""
+
 
 def main() -> int:
     """Exit code of the command."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        sys.stderr.write(f"{error.strerror or error}\n")
+        sys.stderr.flush()
+        return CANNOT_RUN
 
     def watch() -> None:
         sys.stdin.buffer.read()
