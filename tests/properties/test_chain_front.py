@@ -113,3 +113,16 @@ def test_an_impossible_limit_leaves_nothing():
 def test_a_tolerance_that_is_none_is_refused(eps):
     with pytest.raises(BadInput, match=r"search\.eps_frac: got .*; give a number from 0 \(exact\) to 1"):
         Tolerance(eps)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_errors_of_all_layers_together_stay_within_the_tolerance(seed):
+    costs = 10.0 ** np.random.default_rng(seed).uniform(0, 2, (5, 1, 12))
+    figures = np.stack([costs, 100.0 / costs], axis=-1)
+    links = tuple(Link(np.zeros(1 if layer == 0 else 12, int), figures[layer]) for layer in range(5))
+    chain = Chain(links, (Figure("one"), Figure("two")))
+    exact, near = (
+        outcomes(chain, chain_front(chain, each).choices.tolist()) for each in (Tolerance(), Tolerance(0.5))
+    )
+    apart = (near / exact[:, None]).max(axis=2).min(axis=1)
+    assert 1.02 < apart.max() <= 1.5
