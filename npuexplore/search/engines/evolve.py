@@ -16,6 +16,8 @@ from npuexplore.units import FloatArray, IntArray
 Evaluate = Callable[[IntArray], tuple[FloatArray, FloatArray]]
 """Choice indices (P, G) to objectives (P, M), minimised, and violations (P, C), at most 0 where kept."""
 
+ARCHIVE_GROWTH = 16
+"""Everything evaluated is cut down to its front when it has grown by this factor."""
 TRIES = 20
 """Broods in a row without anything new, after which the space counts as used up."""
 
@@ -100,7 +102,7 @@ def evolve(
     state = _State(np.asarray(sizes, np.int64), evaluate, np.random.default_rng(seed))
     first = _first_generation(state, evolution, seeds)
     pool = archive = _evaluated(state, first[: evolution.evaluations])
-    pool, generations = _selected(pool, evolution), 1
+    pool, generations, room = _selected(pool, evolution), 1, ARCHIVE_GROWTH * evolution.population
     while state.evaluations < evolution.evaluations:
         wanted = min(evolution.population, evolution.evaluations - state.evaluations)
         children = _brood(state, evolution, pool.genomes, wanted)
@@ -109,8 +111,9 @@ def evolve(
         born = _evaluated(state, children)
         pool, generations = _selected(pool.joined(born), evolution), generations + 1
         archive = archive.joined(born)
-        if len(archive.genomes) > 64 * evolution.population:
+        if len(archive.genomes) > room:
             archive = _front(archive)
+            room = ARCHIVE_GROWTH * max(evolution.population, len(archive.genomes))
         if on_generation is not None:
             on_generation(state.evaluations, evolution.evaluations)
     best = _front(archive)
