@@ -110,7 +110,7 @@ def test_voices_are_people_of_their_own_for_training(tmp_path: Path, debs: Path)
     assert {(row["split"], row["language"], row["licence"]) for row in rows} == {
         ("train", "en", FLITE.licence)
     }
-    split = SplitSpec(test_speakers=["flite_kal16"], validation_speakers=["flite_awb"])
+    split = SplitSpec(test_speakers=("flite_kal16",), validation_speakers=("flite_awb",))
     corpus = load_corpus(folder, rate_hz=16_000, split=split)
     assert {recording.group for recording in corpus.train.speech} >= {"flite_rms"}
 
