@@ -35,6 +35,10 @@ def fetch(
         Path | None, typer.Option("--from", help="Folder of .deb files; without it, apt downloads them.")
     ] = None,
     languages: Annotated[str, typer.Option(help="Voices to take, with commas between.")] = "en,es,fr,it,ru",
+    men: Annotated[
+        bool,
+        typer.Option("--men", help="Add three men's voices of Debian's flite, which is run for them."),
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Fetch nothing: check every file of the folder by its SHA-256.")
     ] = False,
@@ -52,7 +56,9 @@ def fetch(
             note(f"{output}: {checked} files are what the manifest says")
         else:
             wanted = [language.strip() for language in languages.split(",")]
-            made = fetch_debian_speech(output, languages=wanted, debs=debs, say=note, on_progress=tell)
+            made = fetch_debian_speech(
+                output, languages=wanted, men=men, debs=debs, say=note, on_progress=tell
+            )
         document = fetched_document(output)
         for one in document["left_out"]:
             note(_left_out(output, one))

@@ -119,8 +119,7 @@ def test_a_fetch_through_apt_gives_what_the_packages_give(tmp_path: Path, fake: 
         for folder in (tmp_path / "x", tmp_path / "y")
     )
     assert one == two
-    assert said[0].startswith("debian-speech: 9 packages, 310.6 MB to be downloaded")
-    assert said[1].startswith("debian-speech: 6 packages, ")
+    assert said[0].startswith("debian-speech: 6 packages, 297.1 MB to be downloaded")
     assert "in the release that apt offers" in said[1]
     assert fake.verbs().count("update") == 1
 
@@ -134,7 +133,7 @@ def test_programs_that_apt_offers_are_run(
     monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], *os.defpath.split(os.pathsep)]))
     fake.serve(write_flite(tmp_path / "debs", alsa=alsa))
     said: list[str] = []
-    fetch_debian_speech(tmp_path / "x", languages=("en",), say=said.append)
+    fetch_debian_speech(tmp_path / "x", languages=("en",), men=True, say=said.append)
     document = fetched_document(tmp_path / "x")
     assert document["left_out"] == []
     assert [package["package"] for package in document["packages"][2:]] == ["flite", "libflite1", alsa]

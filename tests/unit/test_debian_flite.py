@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -74,7 +73,7 @@ def debs(tmp_path: Path, recorded: Path) -> Path:
 
 
 def fetched(tmp_path: Path, debs: Path, say: Callable[[str], None] = lambda text: None) -> Path:
-    assert fetch_debian_speech(tmp_path / "x", languages=ENGLISH, debs=debs, say=say)
+    assert fetch_debian_speech(tmp_path / "x", languages=ENGLISH, men=True, debs=debs, say=say)
     return tmp_path / "x"
 
 
@@ -243,7 +242,7 @@ def test_a_fetch_killed_while_it_speaks_goes_on_to_the_same_bytes(
         assert stopped < 2 * FILES * len(SPEAKERS)
         monkeypatch.setattr(fetching, name, killing(function, after=stopped + 1))
         try:
-            fetch_debian_speech(tmp_path / "new" / "x", languages=ENGLISH, debs=debs)
+            fetch_debian_speech(tmp_path / "new" / "x", languages=ENGLISH, men=True, debs=debs)
         except Killed:
             stopped += 1
         now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "new").rglob("flite_*.wav")}
@@ -286,18 +285,20 @@ def test_a_fetch_that_began_to_speak_ends_without_where_the_program_is_gone(
 
 def test_without_english_nothing_is_spoken_or_left_out(tmp_path: Path, debs: Path) -> None:
     write_flite(debs, program=b"#!/bin/sh\nexit 1")
-    fetch_debian_speech(tmp_path / "x", languages=("it",), debs=debs)
+    fetch_debian_speech(tmp_path / "x", languages=("it",), men=True, debs=debs)
     assert fetched_document(tmp_path / "x")["left_out"] == []
     assert not list((tmp_path / "x").rglob("*flite*"))
 
 
-def test_a_folder_of_an_earlier_version_stays_whole(tmp_path: Path, debs: Path) -> None:
-    folder = fetched(tmp_path, debs)
-    papers = json.loads((folder / "packages.json").read_text())
-    del papers["left_out"]
-    (folder / "packages.json").write_text(json.dumps(papers))
-    assert not fetch_debian_speech(folder, languages=ENGLISH, debs=write_flite(debs))
-    assert reason_of(folder) == "the folder was made by an earlier version"
+def test_a_folder_is_asked_for_with_or_without_men(tmp_path: Path, debs: Path) -> None:
+    folder = fetched(tmp_path, write_flite(debs))
+    with pytest.raises(BadInput, match="was made with --men"):
+        fetch_debian_speech(folder, languages=ENGLISH, debs=debs)
+    assert fetch_debian_speech(tmp_path / "women", languages=ENGLISH, debs=debs)
+    assert not list((tmp_path / "women").rglob("*flite*"))
+    assert fetched_document(tmp_path / "women")["left_out"] == []
+    with pytest.raises(BadInput, match="was made without --men"):
+        fetch_debian_speech(tmp_path / "women", languages=ENGLISH, men=True, debs=debs)
 
 
 def test_the_program_ends_with_who_asked_it(tmp_path: Path) -> None:

@@ -47,30 +47,34 @@ def fetch_debian_speech(
     target: Path,
     *,
     languages: Sequence[str] = LANGUAGES,
+    men: bool = False,
     debs: Path | None = None,
     say: Say = lambda text: None,
     on_progress: Tell = lambda stage, done, total, detail: None,
 ) -> bool:
-    """Makes `target`; returns False where it was already there, whole, with the same languages.
+    """Makes `target`; returns False where it was already there, whole, with the same voices.
 
-    languages : of LANGUAGES; debs : folder of .deb files, else apt downloads them. `say` is told the sizes
-    before anything large happens.
+    languages : of LANGUAGES; men : whether a program is fetched and run that speaks with men's voices, which
+    belong to `en`; debs : folder of .deb files, else apt downloads them. `say` is told the sizes before
+    anything large happens.
     Raises BadInput for a folder, package or language that cannot be used, EnvironmentLacking where apt, the
     network, an extra or room on the disk is missing; nothing of that shows at `target`.
     """
     packages = packages_for(_known(languages))
+    programs = programs_for(tuple(languages)) if men else ()
     place = Workplace(Path(target))
     if place.target.name in ("", ".."):
         raise UsageError(f"--output {target}: name the folder to be made, as {place.target / DATASET}")
-    if _is_finished(place.target, packages):
+    if _is_finished(place.target, packages, programs):
         return False
     g722_module()
     with sole_maker(place):
-        if _is_finished(place.target, packages):
+        if _is_finished(place.target, packages, programs):
             return False
-        if not ((place.folder / MANIFEST_NAME).is_file() and _is_finished(place.folder, packages)):
-            _begin(place, packages)
-            _make(place, packages, debs, say=say, on_progress=on_progress)
+        whole = (place.folder / MANIFEST_NAME).is_file()
+        if not (whole and _is_finished(place.folder, packages, programs)):
+            _begin(place, packages, programs)
+            _make(place, packages, programs, debs, say=say, on_progress=on_progress)
         finish(place)
     return True
 
@@ -84,37 +88,52 @@ def _known(languages: Sequence[str]) -> tuple[str, ...]:
     return tuple(languages)
 
 
-def _is_finished(target: Path, packages: Sequence[Package]) -> bool:
-    """Whether the target holds these packages. Raises BadInput where it holds anything else."""
+def _is_finished(target: Path, packages: Sequence[Package], programs: Sequence[Package]) -> bool:
+    """Whether the target holds these packages, and voices of these programs or why not.
+
+    Raises BadInput where it holds anything else.
+    """
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
     if not target.is_dir():
         raise BadInput(f"{target}: is a file; name a folder with --output")
-    there = [package["package"] for package in read_papers(target)["packages"]]
-    there = [name for name in there if name not in {package.name for package in PROGRAMS}]
-    if there != [package.name for package in packages]:
-        raise BadInput(f"{target}: was made of other packages ({', '.join(there)}); name another folder")
+    papers = read_papers(target)
+    there = [package["package"] for package in papers["packages"]]
+    recorded = [name for name in there if name not in {package.name for package in PROGRAMS}]
+    if recorded != [package.name for package in packages]:
+        raise BadInput(f"{target}: was made of other packages ({', '.join(recorded)}); name another folder")
+    with_men = FLITE.name in there or bool(papers.get("left_out"))
+    if with_men != bool(programs):
+        raise BadInput(
+            f"{target}: was made {'with' if with_men else 'without'} --men; ask for the same, or name "
+            "another folder"
+        )
     return True
 
 
-def _begin(place: Workplace, packages: Sequence[Package]) -> None:
+def _begin(place: Workplace, packages: Sequence[Package], programs: Sequence[Package]) -> None:
     """Claims the workplace, or goes on in it if it makes the same."""
-    wanted = {"packages": [package.name for package in packages]}
+    wanted = {"packages": [package.name for package in (*packages, *programs)]}
     there = read_note(place.request)
     if there is not None and there != wanted:
         raise BadInput(
             f"{place.folder}: holds an unfinished fetch of {', '.join(there.get('packages', []))}; "
-            "go on with those languages, or remove that folder"
+            "go on with those voices, or remove that folder"
         )
     if there is None:
         write_json(place.request, wanted)
 
 
 def _make(
-    place: Workplace, packages: Sequence[Package], debs: Path | None, *, say: Say, on_progress: Tell
+    place: Workplace,
+    packages: Sequence[Package],
+    programs: Sequence[Package],
+    debs: Path | None,
+    *,
+    say: Say,
+    on_progress: Tell,
 ) -> None:
     open_ = [package for package in packages if read_note(place.note(package)) is None]
-    programs = programs_for(tuple(package.language for package in packages))
     programs = () if read_note(place.note(FLITE)) else programs
     if debs:
         files = given(place, open_, programs, debs=debs, say=say)

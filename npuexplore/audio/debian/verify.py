@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from npuexplore.audio.debian.archive import sha256_of
-from npuexplore.audio.debian.flite import SPEAKERS
 from npuexplore.audio.debian.folder import COLUMNS, read_papers
-from npuexplore.audio.debian.packages import DATASET, FLITE
+from npuexplore.audio.debian.packages import DATASET
 from npuexplore.audio.manifest import MANIFEST_NAME, SPLITS, inside
 from npuexplore.audio.sources import sound_files
 from npuexplore.errors import BadInput
@@ -62,7 +61,7 @@ def manifest_rows(folder: Path) -> list[dict[str, Any]]:
 def fetched_document(folder: Path) -> dict[str, Any]:
     """What a fetched folder holds: packages with SHA-256, minutes by split and by speaker or kind.
 
-    `left_out` is what such a folder can hold and this one does not, and why.
+    `left_out` is what was asked for and could not be made, and why.
     """
     rows, papers = manifest_rows(folder), read_papers(folder)
     splits: dict[str, Any] = {}
@@ -82,18 +81,10 @@ def fetched_document(folder: Path) -> dict[str, Any]:
         "schema": FETCH_SCHEMA,
         "dataset": DATASET,
         "packages": papers["packages"],
-        "left_out": papers["left_out"] if "left_out" in papers else _of_old(rows),
+        "left_out": papers.get("left_out", []),
         "bytes": sum(row["bytes"] for row in rows),
         "splits": splits,
     }
-
-
-def _of_old(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What folders lack that were made before synthesised voices were fetched."""
-    if all(row["language"] != FLITE.language for row in rows):
-        return []
-    reason = "the folder was made by an earlier version"
-    return [{"package": FLITE.name, "speakers": list(SPEAKERS), "reason": reason}]
 
 
 def _problem(folder: Path, row: dict[str, Any]) -> str:
