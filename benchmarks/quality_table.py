@@ -47,8 +47,10 @@ PARTS = ("ethos-u55-128", "stm32f746")
 METHODS: dict[str, dict[str, Any]] = {
     "learned": {"method": "learned", "budget": "network"},
     "gradual": {"method": "gradual"},
+    "taught": {"method": "gradual", "distillation": {}},
     "offline": {"method": "offline"},
 }
+PRUNING = ("learned", "gradual", "offline")
 PEER_UNITS = {"dense-488k": 176, "dense-334k": 142, "dense-195k": 104, "dense-111k": 74}
 """Units of both LSTMs of smaller dense networks, by their weights; the layer before the mask has half."""
 
@@ -58,7 +60,7 @@ class Case:
     """One way to compress every layer."""
 
     choice: LayerPlan
-    methods: tuple[str, ...] = ("learned", "gradual", "offline")
+    methods: tuple[str, ...] = PRUNING
     skip_rate_frac: float = 0.0
 
 
@@ -71,11 +73,11 @@ def blocks(sparsity_frac: float) -> Case:
 
 
 def units(removed_frac: float) -> Case:
-    return Case(LayerPlan(structure="unit", sparsity_frac=removed_frac))
+    return Case(LayerPlan(structure="unit", sparsity_frac=removed_frac), (*PRUNING, "taught"))
 
 
 def skipping(rate_frac: float) -> Case:
-    return Case(LayerPlan(), ("gradual",), rate_frac)
+    return Case(LayerPlan(), ("gradual", "taught"), rate_frac)
 
 
 CASES = {
@@ -105,7 +107,7 @@ def main() -> None:
     parser.add_argument("--start", default="tinylstm", help="the float baseline")
     parser.add_argument("--steps", type=int, default=1_000)
     parser.add_argument("--rows", nargs="*", default=list(CASES), choices=[*CASES, *PEER_UNITS])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=list(PRUNING), choices=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--workers", type=int, default=2)
