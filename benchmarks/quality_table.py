@@ -249,11 +249,11 @@ def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence
         skipped = {f"{each}_skipped_frac": skipped_share(trained, pairs) for each, pairs in sets.items()}
         known = {"key": key, "gains": gains, "skipped": skipped, "sizes": sizes_of(trained)}
         write_json(stored, known)
-    training = {name: value for name, value in trained.training.items() if name != "credits"}
+    training = {name: value for name, value in trained.training.items() if name not in ("credits", "start")}
     return {
+        **training,
         "row": row,
         "method": " ".join(method),
-        **training,
         "seed": int(seed),
         **known["gains"],
         **known["skipped"],
