@@ -232,7 +232,7 @@ def peer_of(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str | 
 
 
 def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence[Pair]]) -> dict[str, Any]:
-    """Quality, zeros, bytes and cycles of one network; kept beside it by the hash of what it holds."""
+    """Quality, zeros, bytes and cycles of one network; its scores are kept by the hash of what it holds."""
     row, *method, seed = name.split(" ")
     trained = read_network(path)
     if row in PEER_UNITS:
@@ -247,7 +247,7 @@ def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence
             for each, pairs in sets.items()
         }
         skipped = {f"{each}_skipped_frac": skipped_share(trained, pairs) for each, pairs in sets.items()}
-        known = {"key": key, "gains": gains, "skipped": skipped, "sizes": sizes_of(trained)}
+        known = {"key": key, "gains": gains, "skipped": skipped}
         write_json(stored, known)
     training = {name: value for name, value in trained.training.items() if name not in ("credits", "start")}
     return {
@@ -257,7 +257,7 @@ def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence
         "seed": int(seed),
         **known["gains"],
         **known["skipped"],
-        **known["sizes"],
+        **sizes_of(trained),
     }
 
 
@@ -285,18 +285,17 @@ def costs_on(
     costs = estimate(profile, network, plan)
     layers = layers_document(costs, 0)
     real = cycles_of_real_weights(part_of(profile, network), plan, codes, layers)
-    totals = totals_document(costs, 0)
-    expected = sum(layer["cycles"] for layer in layers if layer["name"] in real)
-    updated_frac = 1.0 - plan.skip_rate_frac
+    of_network = [layer for layer in layers if layer["name"] in codes]
+    others = totals_document(costs, 0)["cycles"] - sum(layer["cycles"] for layer in of_network)
+    network_cycles = sum(real.get(layer["name"], layer["cycles"]) for layer in of_network)
     return {
         "weight_bytes": sum(
             stored_weight_bytes(
                 profile, plan.of(layer["name"]), codes[layer["name"]], weight_format=layer["weight_format"]
             )
-            for layer in layers
-            if layer["name"] in codes
+            for layer in of_network
         ),
-        "cycles": round(totals["cycles"] + (sum(real.values()) - expected) * updated_frac),
+        "cycles": round(others + network_cycles * (1.0 - plan.skip_rate_frac)),
     }
 
 
