@@ -220,15 +220,20 @@ def table(run: RunDirectory, start: Path, sets: Mapping[str, Sequence[Pair]]) ->
 
 
 def peer_of(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """The smallest dense network that a compressed one has to beat: its bytes, or where it skips frames its
-    cycles, on the Cortex-M are no fewer.
+    """The dense network that a compressed one has to beat: the nearest in bytes on the Cortex-M, or in cycles
+    where frames are skipped; None where none is within a quarter.
     """
     if row["plan"] is None or row["row"] in PEER_UNITS or row["row"] == "int8":
         return None
     cost = "cycles" if row["plan"]["skip_rate_frac"] else "weight_bytes"
-    costs = {each["row"]: each["parts"][PARTS[1]][cost] for each in rows if each["row"] in PEER_UNITS}
-    larger = [peer for peer in costs if costs[peer] >= row["parts"][PARTS[1]][cost]]
-    return min(larger, key=costs.__getitem__, default=None)
+    own = row["parts"][PARTS[1]][cost]
+    ratios = {
+        each["row"]: abs(np.log(each["parts"][PARTS[1]][cost] / own))
+        for each in rows
+        if each["row"] in PEER_UNITS
+    }
+    near = [peer for peer, ratio in ratios.items() if ratio < np.log(1.25)]
+    return min(near, key=ratios.__getitem__, default=None)
 
 
 def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence[Pair]]) -> dict[str, Any]:
