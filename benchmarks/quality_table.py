@@ -97,6 +97,17 @@ CASES = {
     "skip-40": skipping(0.4),
     "skip-60": skipping(0.6),
 }
+KEPT = (
+    "float_trained_1",
+    "int8_gradual_1",
+    "int4_gradual_1",
+    "weights-90_learned_1",
+    "weights-95_learned_1",
+    "blocks-85_learned_1",
+    "units-2.9x_taught_1",
+    "skip-40_taught_1",
+)
+"""Networks whose copies stay beside the table."""
 
 
 def main() -> None:
@@ -127,8 +138,8 @@ def main() -> None:
     rows = table(run, start, sets_of(problem, corpus, arguments.pairs))
     print_rows(rows)
     if arguments.keep:
-        for path in sorted((run.folder / "picks").glob("*_1.npz")):
-            keep_half(path, arguments.keep / path.name)
+        for name in KEPT:
+            keep_half(run.pick(name), arguments.keep / f"{name}.npz")
     if arguments.json:
         command = "python benchmarks/quality_table.py " + shlex.join(sys.argv[1:])
         write_json(arguments.json, {"command": command, "environment": environment(), "rows": rows})
