@@ -98,9 +98,6 @@ CASES = {
     "skip-60": skipping(0.6),
 }
 KEPT = (
-    "float_trained_1",
-    "int8_gradual_1",
-    "int4_gradual_1",
     "weights-90_learned_1",
     "weights-95_learned_1",
     "blocks-85_learned_1",
