@@ -39,6 +39,7 @@ from npuexplore.pipeline.problem import Problem, load_problem
 from npuexplore.pipeline.results import environment
 from npuexplore.pipeline.run_directory import RunDirectory, digest
 from npuexplore.pipeline.segments import prepare_segments, prepare_validation
+from npuexplore.pipeline.start import digest_of
 from npuexplore.train.apply import one_shot
 from npuexplore.train.fit import FitRecipe, RetrainRecipe
 from npuexplore.workload.network import DenseLayer, Network
@@ -251,7 +252,7 @@ def row_of(name: str, path: Path, run: RunDirectory, sets: Mapping[str, Sequence
     if row in PEER_UNITS:
         dense = CompressionPlan()
         trained = replace(trained, plan=dense, params=one_shot(trained.params, dense, trained.network))
-    key = digest([path.read_bytes().hex()[-4096:], path.stat().st_size, sorted(sets)])
+    key = digest([digest_of(path.read_bytes()), {each: [pair.name for pair in sets[each]] for each in sets}])
     stored = run.stage(f"scores-{path.stem}")
     known = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
     if known.get("key") != key:

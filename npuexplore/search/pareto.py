@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from npuexplore.search.dominance import first_of_equals, front_of_ranks, ranks_of
 from npuexplore.units import FloatArray
 
 BoolArray = NDArray[np.bool_]
@@ -18,15 +19,18 @@ def nondominated(objectives: FloatArray) -> BoolArray:
     >>> nondominated(np.array([[1.0, 3.0], [2.0, 2.0], [2.0, 3.0]])).tolist()
     [True, True, False]
     """
-    if len(objectives) == 0:
-        return np.zeros(0, bool)
-    # In lexicographic order a later point never dominates an earlier one.
-    points, inverse = np.unique(objectives, axis=0, return_inverse=True)
-    keep = np.ones(len(points), bool)
-    for index in range(len(points)):
-        if keep[index]:
-            keep[index + 1 :] &= (points[index + 1 :] < points[index]).any(axis=1)
-    return np.asarray(keep[inverse.reshape(-1)])
+    return front_of_ranks(ranks_of(objectives))
+
+
+def distinct(objectives: FloatArray) -> NDArray[np.intp]:
+    """Index of the first of each group of equal points, rising.
+
+    objectives : (P, M) float.
+
+    >>> distinct(np.array([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0]])).tolist()
+    [0, 1]
+    """
+    return np.sort(first_of_equals(ranks_of(objectives)))
 
 
 def feasible_front(objectives: FloatArray, feasible: BoolArray) -> NDArray[np.int64]:

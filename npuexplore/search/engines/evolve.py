@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.errors import BadInput
-from npuexplore.search.dominance import front_of_ranks, ranks_of
 from npuexplore.search.engines.ranking import excess_of, survivors
+from npuexplore.search.pareto import distinct, feasible_front
 from npuexplore.units import FloatArray, IntArray
 
 Evaluate = Callable[[IntArray], tuple[FloatArray, FloatArray]]
@@ -215,10 +215,7 @@ def _children(
 def _front(pool: _Pool) -> _Pool:
     """Feasible points that no other beats, equal ones once; without any, the least infeasible point."""
     excess = excess_of(pool.violations)
-    feasible = np.flatnonzero(excess <= 0.0)
-    if not feasible.size:
+    best = feasible_front(pool.objectives, excess <= 0.0)
+    if not best.size:
         return pool.take(np.argmin(excess, keepdims=True))
-    points = pool.objectives[feasible]
-    best = feasible[front_of_ranks(ranks_of(points))]
-    once = np.sort(np.unique(pool.objectives[best], axis=0, return_index=True)[1])
-    return pool.take(best[once])
+    return pool.take(best[distinct(pool.objectives[best])])

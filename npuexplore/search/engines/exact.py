@@ -14,7 +14,7 @@ from npuexplore.search.engines.dynamic import Tolerance, chain_front
 from npuexplore.search.engines.layers import Case, case_count, cases_of, rows_of
 from npuexplore.search.engines.separable import SeparableModel
 from npuexplore.search.evaluation import Evaluation
-from npuexplore.search.pareto import feasible_front
+from npuexplore.search.pareto import distinct, feasible_front
 from npuexplore.search.space import all_choices
 from npuexplore.units import FloatArray, IntArray
 
@@ -86,7 +86,5 @@ def _case_chain(chain: Chain, case: Case) -> Chain:
 def _front(model: SeparableModel, rows: IntArray, looked_at: int) -> FoundFront:
     evaluation: Evaluation = model.evaluate(rows)
     front = feasible_front(evaluation.objectives, evaluation.feasible)
-    objectives = evaluation.objectives[front]
-    once = np.sort(np.unique(objectives, axis=0, return_index=True)[1])
-    kept = front[once]
+    kept = front[distinct(evaluation.objectives[front])]
     return FoundFront(rows[kept], evaluation.objectives[kept], evaluation.violations[kept], looked_at)
