@@ -47,8 +47,9 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="Finished 
 
 def _run_until(stage: str, study: str, data: Path | None, name: str | None, runs: Path, workers: int) -> Path:
     from npuexplore.pipeline.problem import load_problem
-    from npuexplore.pipeline.study import Request, run_study
+    from npuexplore.pipeline.study import run_study
     from npuexplore.pipeline.study_file import run_name
+    from npuexplore.pipeline.study_job import Request
 
     problem = load_problem(study, runs=runs)
     folder = runs / run_name(problem.study.name if name is None else name)

@@ -32,8 +32,9 @@ def run(
 ) -> None:
     """Search, retrain the picks, write report.html and results.json; resumes a stopped run."""
     from npuexplore.pipeline.problem import load_problem
-    from npuexplore.pipeline.study import Request, run_study
+    from npuexplore.pipeline.study import run_study
     from npuexplore.pipeline.study_file import run_name
+    from npuexplore.pipeline.study_job import Request
 
     problem = load_problem(study, runs=runs)
     folder = runs / run_name(problem.study.name if name is None else name)

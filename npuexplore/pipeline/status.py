@@ -7,7 +7,7 @@ from typing import Any
 
 from npuexplore.pipeline.problem import problem_of
 from npuexplore.pipeline.run_directory import RunDirectory, read_manifest, read_stage
-from npuexplore.pipeline.study import Request
+from npuexplore.pipeline.study_job import Request
 
 STATUS_SCHEMA = "npuexplore.status/1"
 

@@ -7,13 +7,13 @@ import pytest
 import tiny_study
 from command_line import everything_in
 
-from npuexplore.pipeline import study as study_module
+from npuexplore.pipeline import study_job
 
 
 def test_a_study_that_nothing_fits_says_so_before_it_reads_any_sound(
     cli, inside, tiny, recordings, monkeypatch
 ):
-    monkeypatch.setattr(study_module, "gather", lambda *_, **__: pytest.fail("the data was read"))
+    monkeypatch.setattr(study_job, "gather", lambda *_, **__: pytest.fail("the data was read"))
     study = tiny_study.write_study(inside / "hard", limits={"deadline_share_frac": 0.001})
     outcome = cli("study", "run", study, "--data", recordings)
     assert outcome.code == 1

@@ -1,0 +1,84 @@
+"""The stages that train: the float baseline, and the picks from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from npuexplore.compression.plan import CompressionPlan, plan_at
+from npuexplore.pipeline.data import credits_of
+from npuexplore.pipeline.jobs import TrainingJob, run_jobs
+from npuexplore.pipeline.segments import prepare_segments, prepare_validation
+from npuexplore.pipeline.study_job import Sound, StudyJob
+from npuexplore.search.driver import SearchResult
+from npuexplore.search.picks import Pick
+
+
+def baseline_stage(job: StudyJob, sound: Sound) -> Path:
+    """Trains the float baseline where it is not there yet; returns its path."""
+    if not job.run.baseline.exists():
+        with job.timed("data"):
+            segments = _segments(job, sound)
+        with job.timed("baseline"):
+            _run_trainings(job, "baseline", [_training(job, sound, segments, "baseline")])
+    return job.run.baseline
+
+
+def _segments(job: StudyJob, sound: Sound) -> Path:
+    return prepare_segments(
+        job.run,
+        job.problem.study,
+        job.problem.network,
+        sound.read(),
+        workers=job.request.workers,
+        on_progress=lambda done, total: job.tell("segments", done, total, ""),
+    )
+
+
+def _training(
+    job: StudyJob, sound: Sound, segments: Path, name: str, plan: CompressionPlan | None = None
+) -> TrainingJob:
+    study, run = job.problem.study, job.run
+    return TrainingJob(
+        name=name,
+        network=job.problem.network,
+        recipe=study.baseline if plan is None else study.retrain,
+        mixtures=study.mixtures,
+        pool_folder=segments,
+        state=run.training_state(name),
+        output=run.baseline if plan is None else run.pick(name),
+        seed=study.seed if plan is None else study.seed + 1,
+        start=_starts_from(job, plan),
+        plan=plan,
+        credits=credits_of(sound.read()),
+        validation=prepare_validation(run, study, job.problem.network, sound.read()),
+        curve=run.curve(name),
+    )
+
+
+def _starts_from(job: StudyJob, plan: CompressionPlan | None) -> Path | None:
+    if plan is not None:
+        return job.run.baseline
+    return None if job.problem.study.baseline.start is None else job.run.start
+
+
+def _run_trainings(job: StudyJob, stage: str, jobs: Sequence[TrainingJob]) -> None:
+    steps = {each.name: 0 for each in jobs}
+    total = sum(each.recipe.steps for each in jobs)
+
+    def on_progress(name: str, step: int, _: int, loss: float) -> None:
+        steps[name] = step
+        job.tell(stage, sum(steps.values()), total, f"{name} {loss:+.1f} dB")
+
+    run_jobs(jobs, workers=job.request.workers, on_progress=on_progress)
+
+
+def retraining_stage(job: StudyJob, sound: Sound, found: SearchResult, picks: Sequence[Pick]) -> None:
+    """Retrains the picks whose checkpoints are not there yet, several at a time."""
+    if all(job.run.pick(pick.name).exists() for pick in picks):
+        return
+    with job.timed("retraining"):
+        segments = _segments(job, sound)
+        plans = {pick.name: plan_at(found.plans, pick.index, job.problem.network) for pick in picks}
+        trainings = [_training(job, sound, segments, name, plan) for name, plan in plans.items()]
+        _run_trainings(job, "retraining", trainings)
