@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from npuexplore.compression.plan import PlanBatch
 from npuexplore.errors import BadInput
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation
-from npuexplore.search.journal import Journal, Trial, open_journal, store_trials, stored_trials
 from npuexplore.search.pareto import feasible_front, hypervolume_frac
+from npuexplore.search.record import Record, Trial, open_record
 from npuexplore.search.seeds import screened_plans, uniform_plans
 from npuexplore.search.space import (
     Params,
@@ -90,7 +90,7 @@ class _Search:
     spec: SearchSpec
     evaluate: Evaluate
     seed: int
-    journal: Journal
+    record: Record
     stored: Mapping[tuple[str, int], list[Trial]]
     """What the journal held on opening, by island and generation."""
     on_trials: Callable[[int, int], None] | None
@@ -120,11 +120,14 @@ def run_search(
     EnvironmentLacking when it cannot be written.
     """
     fingerprint = _fingerprint(space, spec, seed, context)
-    with open_journal(journal, directions=len(spec.objectives), fingerprint=fingerprint) as opened:
+    names = spec.objectives
+    with open_record(
+        journal, directions=["minimize"] * len(names), metric_names=names, fingerprint=fingerprint
+    ) as record:
         stored: dict[tuple[str, int], list[Trial]] = {}
-        for trial in stored_trials(opened.study):
+        for trial in record.finished_trials():
             stored.setdefault((trial.island, trial.generation), []).append(trial)
-        search = _Search(space, spec, evaluate, seed, opened, stored, on_trials)
+        search = _Search(space, spec, evaluate, seed, record, stored, on_trials)
         for island in _islands(space, spec):
             _run_island(island, search)
     return _result(search.finished, space, spec)
@@ -239,8 +242,7 @@ def _evaluate(
         )
         for index, each in enumerate(params)
     ]
-    store_trials(
-        search.journal,
+    search.record.store(
         trials,
         distributions=distributions(search.space),
         constraint_names=[constraint.name for constraint in evaluation.constraints],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from npuexplore.search.journal import Trial
+from npuexplore.search.record import Trial
 from npuexplore.search.space import (
     Params,
     Space,

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from toy_search import NETWORK, SPACE, evaluator
 
-from npuexplore.search.journal import Trial, quiet_optuna
 from npuexplore.search.pareto import nondominated
+from npuexplore.search.record import Trial
 from npuexplore.search.seeds import screened_plans, uniform_plans
 from npuexplore.search.space import keys_of, params_of, plans_from, random_choices
+from npuexplore.search.storage import quiet_optuna
 from npuexplore.search.suggest import propose, select_parents
 
 
