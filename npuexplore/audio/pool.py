@@ -102,7 +102,8 @@ def _speech_segment(
     if not crop.any():
         crop = around_loudest(recording.samples, stretch)
     varied = vary_voice(crop, settings, rate_hz=rate_hz, rng=rng)
-    return random_crop(in_room(varied, settings, rate_hz=rate_hz, rng=rng), samples, rng)
+    wet = in_room(varied, settings, frac=settings.room_frac, rate_hz=rate_hz, rng=rng)
+    return random_crop(wet, samples, rng)
 
 
 def _noise_segment(
@@ -128,7 +129,8 @@ def _noise_segment(
     recording = noises[int(rng.integers(len(noises)))]
     stretch = int(samples * max(settings.noise_speed)) + 64
     faster = change_speed(random_crop(recording.samples, stretch, rng), rng.uniform(*settings.noise_speed))
-    return random_crop(faster, samples, rng)
+    wet = in_room(faster, settings, frac=settings.noise_room_frac, rate_hz=rate_hz, rng=rng)
+    return random_crop(wet, samples, rng)
 
 
 def _coloured(samples: int, rng: np.random.Generator) -> FloatArray:

@@ -37,7 +37,7 @@ def fetch(
     languages: Annotated[str, typer.Option(help="Voices to take, with commas between.")] = "en,es,fr,it,ru",
     men: Annotated[
         bool,
-        typer.Option("--men", help="Add three men's voices of Debian's flite, which is run for them."),
+        typer.Option("--men", help="Add men: a recorded one, and three of Debian's flite, which is run."),
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Fetch nothing: check every file of the folder by its SHA-256.")

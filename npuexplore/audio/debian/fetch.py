@@ -33,7 +33,7 @@ from npuexplore.audio.debian.packages import (
     programs_for,
 )
 from npuexplore.audio.debian.sounds import RATE_HZ, Sound, g722_module
-from npuexplore.audio.debian.speech import is_prompt, speech_sounds
+from npuexplore.audio.debian.speech import is_speech, speech_sounds
 from npuexplore.audio.debian.supply import Say, Tell, downloaded, given
 from npuexplore.audio.manifest import MANIFEST_NAME
 from npuexplore.audio.wav import write_wav
@@ -54,13 +54,13 @@ def fetch_debian_speech(
 ) -> bool:
     """Makes `target`; returns False where it was already there, whole, with the same voices.
 
-    languages : of LANGUAGES; men : whether a program is fetched and run that speaks with men's voices, which
-    belong to `en`; debs : folder of .deb files, else apt downloads them. `say` is told the sizes before
-    anything large happens.
+    languages : of LANGUAGES; men : with the recorded man of READER, who belongs to `ru`, and a program that
+    is fetched and run to speak with men's voices, which belong to `en`; debs : folder of .deb files, else
+    apt downloads them. `say` is told the sizes before anything large happens.
     Raises BadInput for a folder, package or language that cannot be used, EnvironmentLacking where apt, the
     network, an extra or room on the disk is missing; nothing of that shows at `target`.
     """
-    packages = packages_for(_known(languages))
+    packages = packages_for(_known(languages), men=men)
     programs = programs_for(tuple(languages)) if men else ()
     place = Workplace(Path(target))
     if place.target.name in ("", ".."):
@@ -252,7 +252,7 @@ def _claim(place: Workplace, package: Package, digest: str) -> None:
         write_text(begun, f"{digest}\n")
 
 
-WANTED = {"speech": is_prompt, "noise": is_noise, "program": is_of_program}
+WANTED = {"speech": is_speech, "noise": is_noise, "program": is_of_program}
 
 
 def _wanted(package: Package) -> Callable[[str], bool]:

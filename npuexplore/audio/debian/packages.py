@@ -12,6 +12,7 @@ from typing import Literal
 
 DATASET = "debian-speech"
 SOUNDS = "usr/share/asterisk/sounds/"
+READINGS = "usr/share/festival/voices/russian/msu_ru_nsh_clunits/wav/"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,22 @@ SPEECH = (
     ),
 )
 
+READER = Package(
+    name="festvox-ru",
+    role="speech",
+    licence="BSD-like (Nickolay V. Shmyrev)",
+    credit="Read by Nickolay V. Shmyrev for his Russian voice of Festival (festlang)",
+    version="0.5+dfsg-6",
+    download_bytes=178_728_512,
+    sha256="21ef3f0f2978ecf2e2eddb367cb0ff4a72572196d28dc69feb84f4177af5e6c4",
+    written_bytes=193_533_236,
+    language="ru",
+    speaker="ru_shmyrev",
+    person="shmyrev",
+    split="train",
+)
+"""A man who reads sentences: the recordings that a synthetic voice was cut from."""
+
 NOISE = Package(
     name="megaglest-data",
     role="noise",
@@ -197,9 +214,13 @@ UNPACKED_BYTES = 30_000_000
 LANGUAGES = tuple(package.language for package in SPEECH)
 
 
-def packages_for(languages: tuple[str, ...]) -> tuple[Package, ...]:
-    """The speech packages of these languages, in their fixed order, and the noise."""
-    return (*(package for package in SPEECH if package.language in languages), NOISE)
+def packages_for(languages: tuple[str, ...], *, men: bool = False) -> tuple[Package, ...]:
+    """The speech packages of these languages, in their fixed order, and the noise.
+
+    men : with READER, where his language is among these.
+    """
+    speech = (*SPEECH, READER) if men else SPEECH
+    return (*(package for package in speech if package.language in languages), NOISE)
 
 
 def programs_for(languages: tuple[str, ...]) -> tuple[Package, ...]:

@@ -1,11 +1,11 @@
-"""Speech of the Asterisk prompts: which are sentences, and how they become files."""
+"""Speech that was recorded, Asterisk's prompts and a reader's sentences, and how it becomes files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from npuexplore.audio.debian.packages import SOUNDS, Package
-from npuexplore.audio.debian.sounds import Clip, Sound, g722_clip, gathered, numbered
+from npuexplore.audio.debian.packages import READER, READINGS, SOUNDS, Package
+from npuexplore.audio.debian.sounds import Clip, Sound, g722_clip, gathered, numbered, sound_clip
 from npuexplore.errors import BadInput
 
 NO_SENTENCES = ("silence", "digits", "letters", "phonetic")
@@ -39,17 +39,28 @@ def is_prompt(name: str) -> bool:
     return not (folders and folders[0] in NO_SENTENCES) and file.removesuffix(".g722") not in NO_SPEECH
 
 
-def speech_sounds(files: Mapping[str, bytes], package: Package) -> list[Sound]:
-    """The files to be written of a speech package, prompts in the order of their names.
+def is_speech(name: str) -> bool:
+    """Whether a path in a package is a spoken sentence of any of them.
 
-    Raises BadInput where there is no prompt in it.
+    >>> is_speech(READINGS + "ru_0001.wav"), is_speech(READINGS + "../lab/ru_0001.lab")
+    (True, False)
     """
-    clips: list[Clip] = [
-        clip
-        for name in sorted(files)
-        if is_prompt(name) and (clip := g722_clip(name, files[name])).seconds >= SHORTEST_SECONDS
-    ]
+    return is_prompt(name) or (name.startswith(READINGS) and name.endswith(".wav"))
+
+
+def speech_sounds(files: Mapping[str, bytes], package: Package) -> list[Sound]:
+    """The files to be written of a speech package, sentences in the order of their names.
+
+    Raises BadInput where there is no sentence in it.
+    """
+    found = [_clip(name, files[name]) for name in sorted(files) if is_speech(name)]
+    clips = [clip for clip in found if clip.seconds >= SHORTEST_SECONDS]
     if not clips:
-        raise BadInput(f"{package.name}: holds no prompt below /{SOUNDS}; it is not the package of that name")
+        below = READINGS if package is READER else SOUNDS
+        raise BadInput(f"{package.name}: holds no prompt below /{below}; it is not the package of that name")
     groups = gathered(clips, seconds=FILE_SECONDS)
     return numbered(f"speech/{package.speaker}", groups, group=package.speaker, split=package.split)
+
+
+def _clip(name: str, content: bytes) -> Clip:
+    return g722_clip(name, content) if name.endswith(".g722") else sound_clip(name, content)

@@ -13,6 +13,7 @@ from npuexplore.audio.debian.packages import (
     ALSA_OF_2024,
     DATASET,
     PROGRAMS,
+    READER,
     UNPACKED_BYTES,
     Package,
 )
@@ -111,6 +112,8 @@ def _asked(
 def _sizes(package_bytes: Sequence[int], packages: Sequence[Package], what: str) -> str:
     written = sum(package.written_bytes for package in packages)
     licences = ["CC-BY-SA-3.0", "CC-BY-3.0"]
+    if READER in packages:
+        licences.append("a BSD-like licence")
     if any(package in PROGRAMS for package in packages):
         licences.append("Flite's free licence")
     return (
