@@ -8,7 +8,8 @@ from npuexplore.compression.matrix_plan import MatrixChoice
 from npuexplore.compression.plan import MATRIX_KEYS, STRUCTURES, LayerPlan, PlanBatch, plan_at
 from npuexplore.errors import LimitsNotMet
 from npuexplore.search.evaluation import Constraint, Evaluate
-from npuexplore.search.space import Space, plans_from, random_choices, uniform_choices
+from npuexplore.search.space import Space, plans_from, random_choices
+from npuexplore.search.uniform import uniform_choices
 from npuexplore.units import FloatArray, IntArray
 from npuexplore.workload.network import Network
 

@@ -9,14 +9,8 @@ import numpy as np
 
 from npuexplore.search.evaluation import Evaluate
 from npuexplore.search.pareto import crowding, feasible_front
-from npuexplore.search.space import (
-    Space,
-    params_of,
-    plan_keys,
-    plans_from,
-    random_choices,
-    uniform_choices,
-)
+from npuexplore.search.space import Space, params_of, plan_keys, plans_from, random_choices
+from npuexplore.search.uniform import uniform_choices
 from npuexplore.units import IntArray
 
 Params = Mapping[str, Any]

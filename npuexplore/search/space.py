@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.compression.matrix_plan import TWO_FOUR_SPARSITY_FRAC, BlockShape
 from npuexplore.compression.plan import (
@@ -27,6 +28,7 @@ from npuexplore.compression.plan import CompressionPlan as _Plan
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
 from npuexplore.hardware.figures import ActivationBits, WeightBits
+from npuexplore.search.hidden_sizes import HiddenSizes, refuse_sizes, size_choices, sized_sparsity
 from npuexplore.units import IntArray
 from npuexplore.workload.network import Network, matrices
 
@@ -70,6 +72,9 @@ class SpaceSpec(Model):
         | None
     ) = None
     """Block shapes [outputs, inputs]; where not given, those whose zero blocks the part skips."""
+    hidden_units: HiddenSizes | None = None
+    """Hidden sizes that recurrent layers may have under `unit`, instead of the grid of sparsities: so many
+    units stay, the others are removed. The layer's own size is the dense layer."""
     weight_bits: Annotated[tuple[WeightBits, ...], Field(min_length=1, strict=False)] = (4, 8)
     """Bits of a stored weight, rising."""
     activation_bits: Annotated[tuple[ActivationBits, ...], Field(min_length=1, strict=False)] = (8,)
@@ -81,7 +86,7 @@ class SpaceSpec(Model):
     fixed: Mapping[str, LayerPlan] = Field(default_factory=dict)
     """Layers that the search leaves alone, by name, with the plan that they have."""
 
-    @field_validator("structures", "blocks")
+    @field_validator("structures", "blocks", "hidden_units")
     @classmethod
     def choices_differ(cls, choices: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         """The same choice twice would only waste trials."""
@@ -108,6 +113,20 @@ class SpaceSpec(Model):
                 f"blocks needs block among structures, got {list(self.structures)}; add it there"
             )
         return self
+
+    @model_validator(mode="after")
+    def sizes_go_with_unit_and_free_layers(self) -> SpaceSpec:
+        """A size is what unit sparsity leaves of one layer; tied layers may have several."""
+        if self.hidden_units is not None and ("unit" not in self.structures or self.tied):
+            got = "tied layers" if self.tied else f"structures {list(self.structures)}"
+            raise ValueError(f"hidden_units needs unit among structures and layers that are free, got {got}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_sizes_where_none_are_given(self, wrapped: Wrapped) -> dict[str, Any]:
+        """Hidden sizes are mentioned where there are some."""
+        document: dict[str, Any] = wrapped(self)
+        return {name: value for name, value in document.items() if (name, value) != ("hidden_units", None)}
 
     @model_validator(mode="after")
     def something_to_choose(self) -> SpaceSpec:
@@ -169,11 +188,12 @@ def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[
     )
     whole = unit_keepers(network)
     keepers = {index for index, layer in enumerate(network.layers) if layer.name in whole}
+    refuse_sizes(spec.hidden_units or (), [network.layers[index] for index in free if index not in keepers])
     parameters = [
         parameter
         for name, columns in groups
         for parameter in _layer_parameters(
-            name, columns, spec, blocks, keeps_units=keepers.issuperset(columns)
+            name, columns, spec, blocks, network, keeps_units=keepers.issuperset(columns)
         )
     ]
     parameters.append(Parameter("skip_rate_frac", "skip_rate_frac", (), spec.skip_rate_frac))
@@ -197,6 +217,7 @@ def _layer_parameters(
     columns: tuple[int, ...],
     spec: SpaceSpec,
     blocks: tuple[tuple[int, int], ...],
+    network: Network,
     *,
     keeps_units: bool,
 ) -> list[Parameter]:
@@ -206,6 +227,8 @@ def _layer_parameters(
             structures += [f"block {rows}x{columns_}" for rows, columns_ in blocks]
         elif structure == "unit" and keeps_units:
             structures += ["dense"] if "dense" not in spec.structures else []
+        elif structure == "unit":
+            structures += size_choices(network.layers[columns[0]], spec.hidden_units or ())
         else:
             structures.append(structure)
     grids: list[tuple[ParameterKind, tuple[Choice, ...]]] = [
@@ -243,31 +266,6 @@ def all_choices(space: Space) -> IntArray:
     return np.indices(sizes).reshape(len(sizes), -1).T
 
 
-def uniform_choices(space: Space) -> IntArray:
-    """Choice indices of the designs that treat every layer alike, (P, K) int64.
-
-    Sparsity, bits and structure are equal in all layers; a layer that cannot have the structure is
-    dense. Plans may repeat.
-    """
-    by_kind: dict[str, list[Choice]] = {}
-    for parameter in space.parameters:
-        known = by_kind.setdefault(parameter.kind, [])
-        known += [choice for choice in parameter.choices if choice not in known]
-    if any("dense" not in p.choices for p in space.parameters if p.kind == "structure"):
-        by_kind["structure"] = [choice for choice in by_kind["structure"] if choice != "dense"]
-    kinds = list(by_kind)
-    grid = np.indices([len(by_kind[kind]) for kind in kinds]).reshape(len(kinds), -1).T
-    columns = []
-    for parameter in space.parameters:
-        table = [_index_or_dense(parameter, choice) for choice in by_kind[parameter.kind]]
-        columns.append(np.array(table)[grid[:, kinds.index(parameter.kind)]])
-    return np.unique(np.stack(columns, axis=1), axis=0)
-
-
-def _index_or_dense(parameter: Parameter, choice: Choice) -> int:
-    return parameter.choices.index(choice if choice in parameter.choices else "dense")
-
-
 def plans_from(space: Space, choices: IntArray) -> PlanBatch:
     """Plans of choice indices.
 
@@ -290,6 +288,7 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
         else:
             values = getattr(plans, parameter.kind)
             values[:, list(parameter.columns)] = np.array(parameter.choices)[picked][:, None]
+    _size_layers(space, plans, choices)
     canonical = _canonical(replace(plans, block_rows=rows, block_columns=columns), space.network)
     return _with_matrices(space, canonical)
 
@@ -297,8 +296,19 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
 def _structure_row(choice: str) -> tuple[int, int, int]:
     """(structure code, block rows, block columns) of a choice such as `block 1x16`."""
     structure, _, shape = choice.partition(" ")
-    rows, columns = (int(side) for side in shape.split("x")) if shape else (1, 1)
+    rows, columns = (int(side) for side in shape.split("x")) if structure == "block" else (1, 1)
     return STRUCTURES.index(structure), rows, columns
+
+
+def _size_layers(space: Space, plans: PlanBatch, choices: IntArray) -> None:
+    """Where a size was chosen, the layer's sparsity is what leaves so many units."""
+    for index, parameter in enumerate(space.parameters):
+        if parameter.kind == "structure" and len(parameter.columns) == 1:
+            (column,) = parameter.columns
+            words, layer = [str(choice) for choice in parameter.choices], space.network.layers[column]
+            plans.sparsity_frac[:, column] = sized_sparsity(
+                plans.sparsity_frac[:, column], words, choices[:, index], layer
+            )
 
 
 def _fixed_plans(space: Space, count: int) -> PlanBatch:

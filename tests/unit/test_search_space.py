@@ -18,9 +18,9 @@ from npuexplore.search.space import (
     random_choices,
     single_structure,
     space_for,
-    uniform_choices,
 )
 from npuexplore.search.spec import SearchSpec, refuse_unknown_objectives
+from npuexplore.search.uniform import uniform_choices
 
 SMALL = SpaceSpec(sparsity_frac=(0.0, 0.5), weight_bits=(8,))
 
@@ -161,6 +161,9 @@ def test_a_plan_is_of_one_structure_or_mixed():
         ({"blocks": ((1, 4), (1, 4))}, "listed twice"),
         ({"structures": ("weight",), "blocks": ((1, 4),)}, "needs block among structures"),
         ({"skip_rate_frac": (0.5, 0.1)}, "rising order"),
+        ({"hidden_units": (16, 16)}, "listed twice"),
+        ({"hidden_units": (16,), "structures": ("weight",)}, "needs unit among structures"),
+        ({"hidden_units": (16,), "tied": True}, "got tied layers"),
         ({"sparsities": (0.5,)}, "Extra inputs"),
     ],
 )
@@ -230,3 +233,51 @@ def test_the_matrices_of_a_fixed_layer_keep_what_they_have_of_their_own():
     assert plan_keys(plans)[0] == plan_keys(plans_from(space, choices[:1]))[0]
     dense = plans_from(space, np.zeros_like(choices[:1]))
     assert dominant_structures(dense, NETWORK) == ["weight"]
+
+
+SIZES = SpaceSpec(structures=("weight", "unit"), sparsity_frac=(0.0, 0.5), hidden_units=(32, 16, 12, 8))
+
+
+def test_a_hidden_size_is_what_unit_sparsity_leaves_of_a_recurrent_layer():
+    space = space_for(SIZES, NETWORK)
+    found = parameters(space)
+    assert found["lstm_1.structure"] == ("weight", "unit 32", "unit 16", "unit 12", "unit 8")
+    assert found["gru_2.structure"] == ("weight", "unit 16", "unit 12", "unit 8")
+    assert found["mask.structure"] == ("weight", "dense")
+    rows = random_choices(space, np.random.default_rng(5), 200)
+    units = {"lstm_1": 32, "gru_2": 16}
+    for row, plan in zip(rows, plans_of(space, rows), strict=True):
+        for name, own in units.items():
+            word, _, size = params_of(space, row)[f"{name}.structure"].partition(" ")
+            if word == "unit":
+                kept = own - round(plan.of(name).sparsity_frac * own)
+                assert kept == int(size)
+                assert plan.of(name).structure == ("dense" if kept == own else "unit")
+
+
+def test_sizes_start_a_search_as_sparsities_do():
+    space = space_for(SIZES, NETWORK)
+    found = {plan.of("lstm_1").sparsity_frac for plan in plans_of(space, uniform_choices(space))}
+    assert found == {0.0, 0.5, 1 - 12 / 32, 1 - 8 / 32}
+    part = only_structure(space, "unit")
+    assert part.structures == ("unit",)
+    assert dominant_structures(plans_from(part, all_choices(part)[-1:]), NETWORK) == ["unit"]
+
+
+def test_a_space_without_sizes_does_not_mention_them():
+    assert "hidden_units" not in SpaceSpec().model_dump(mode="json")
+    assert SIZES.model_dump(mode="json")["hidden_units"] == [32, 16, 12, 8]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fixed", "message"),
+    [
+        ((64, 8), (), r"space\.hidden_units: got 64; the layers have 32 \(lstm_1\), 16 \(gru_2\)"),
+        ((32, 24), (), r"layer gru_2 has 16 units and none of these to choose from"),
+        ((8,), ("lstm_1", "gru_2"), "no recurrent layer is searched"),
+    ],
+)
+def test_sizes_that_no_layer_can_have_are_refused(sizes, fixed, message):
+    spec = SpaceSpec(hidden_units=sizes, fixed={name: LayerPlan() for name in fixed})
+    with pytest.raises(BadInput, match=message):
+        space_for(spec, NETWORK)
