@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+HAS_POSTGRESQL := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help quickstart test test-slow lint types contracts oracles bench clean
+.PHONY: help quickstart test test-slow test-services lint types contracts oracles bench clean
 
 help:
 	@echo "make quickstart   install with the demo voices and run the main job (about 2 minutes)"
 	@echo "make test         install and run the tests"
 	@echo "make test-slow    kill a study at every stage and at random moments (about 3 minutes)"
+	@echo "make test-services  start a throw-away PostgreSQL and test searches of several processes in it"
 	@echo "make lint types   ruff and import contracts; mypy"
 	@echo "make oracles      install torch, mir_eval and Vela and compare against them"
 	@echo "make bench        speed, as ratios against peers"
@@ -26,6 +28,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.demo: $(VENV)/.installed
 	@echo "Installing the extra [demo]: espeakng-loader, whose speech engine espeak-ng is GPL-3."
 	$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.postgresql: $(VENV)/.installed
+	$(PIP) --editable '.[postgresql]'
 	@touch $@
 
 $(VENV)/.oracles: $(VENV)/.installed
@@ -46,6 +52,11 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/slow
+
+test-services: $(VENV)/.postgresql
+	@$(HAS_POSTGRESQL) || test "$$(id -u)" != 0 || { apt-get update && apt-get install -y postgresql; }
+	@$(HAS_POSTGRESQL) || { echo "PostgreSQL is missing: install Debian's package postgresql as root"; exit 1; }
+	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/services
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check npuexplore tests benchmarks
