@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from npuexplore.search.engines.dynamic import Tolerance
 from npuexplore.search.engines.evolve import Evaluate, Evolution, Evolved, evolve
 from npuexplore.search.engines.exact import FoundFront, exact_search
-from npuexplore.search.engines.separable import LOSS, SeparableModel
+from npuexplore.search.engines.look_up import LOSS
+from npuexplore.search.engines.separable import SeparableModel
 from npuexplore.search.pareto import scaled
 from npuexplore.units import FloatArray, IntArray
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from npuexplore.cost.choices import LayerTable
 from npuexplore.cost.footprint import fixed_bytes, fixed_flash_bytes
 from npuexplore.search.engines.chain import Chain, Figure, Floats, Link, Peak, greatest_peak
-from npuexplore.search.engines.separable import ENERGIES, LOSS, SeparableModel
+from npuexplore.search.engines.look_up import ENERGIES, LOSS
+from npuexplore.search.engines.separable import SeparableModel
 
 ROUNDING_FRAC = 1e-9
 """Limits are taken this much wider while searching; every design found is then checked against them."""

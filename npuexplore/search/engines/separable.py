@@ -6,24 +6,20 @@ is any function of plans; whether it is a sum over layers is tried out, not assu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from npuexplore.compression.plan import CHOICE_FIELDS, PlanBatch
-from npuexplore.cost.choices import ChoiceTables, choice_tables, totals_of_choices
+from npuexplore.compression.plan import CHOICE_FIELDS
+from npuexplore.cost.choices import ChoiceTables
 from npuexplore.errors import BadInput
 from npuexplore.hardware.profile import HardwareProfile
-from npuexplore.search.engines.layers import LayerChoices, layer_choices, rate_column
-from npuexplore.search.evaluation import Constraint, Evaluation, violations_of
+from npuexplore.search.engines.layers import LayerChoices, rate_column
+from npuexplore.search.engines.look_up import ENERGIES, LOSS, Floats, LookUp, Loss, look_up
+from npuexplore.search.evaluation import Constraint, Evaluation
 from npuexplore.search.space import Space, plans_from, random_choices
 from npuexplore.units import IntArray
-
-Floats = NDArray[np.float64]
-Loss = Callable[[PlanBatch], Floats]
-LOSS = "quality_loss_db"
 
 TRIED_PLANS = 512
 """Random designs whose loss must be the sum of their layers' losses."""
@@ -40,7 +36,6 @@ KNOWN = (
     "average_power_mw",
     LOSS,
 )
-ENERGIES = frozenset({"energy_uj", "average_power_mw"})
 LIMITABLE = ("latency_ms", "cycles", "flash_bytes", "sram_bytes", "engine_weight_bytes", LOSS)
 
 
@@ -64,46 +59,33 @@ class LayerLosses:
 
 @dataclass(frozen=True)
 class SeparableModel:
-    """Costs and losses of every design of a space by look-up."""
+    """Costs and losses of every design of a space, each a sum over layers (or a peak)."""
 
-    space: Space
-    layers: tuple[LayerChoices, ...]
-    tables: ChoiceTables
+    look_up: LookUp
     losses: LayerLosses
     objectives: tuple[str, ...]
     constraints: tuple[Constraint, ...]
 
+    @property
+    def space(self) -> Space:
+        """What may be chosen."""
+        return self.look_up.space
+
+    @property
+    def layers(self) -> tuple[LayerChoices, ...]:
+        """The choices of every layer."""
+        return self.look_up.layers
+
+    @property
+    def tables(self) -> ChoiceTables:
+        """The costs of every layer's choices."""
+        return self.look_up.tables
+
     def evaluate(self, rows: IntArray) -> Evaluation:
         """Objectives and violations of design rows (P, K)."""
-        choices = np.stack([layer.of_rows(rows) for layer in self.layers], axis=1)
         rates = rows[:, rate_column(self.space)]
-        totals = totals_of_choices(self.tables, choices, rates)
-
-        def values(name: str) -> Floats:
-            if name == LOSS:
-                return self.losses.of(choices, rates)
-            if name == "engine_weight_bytes":
-                return self._engine_weight_bytes(choices)
-            return np.asarray(getattr(totals, name), np.float64)
-
-        return Evaluation(
-            np.stack([values(name) for name in self.objectives], axis=1),
-            violations_of(
-                np.stack([values(limit.name) for limit in self.constraints], axis=1)
-                if self.constraints
-                else np.zeros((len(rows), 0)),
-                self.constraints,
-            ),
-            self.constraints,
-        )
-
-    def _engine_weight_bytes(self, choices: IntArray) -> Floats:
-        total = np.zeros(len(choices))
-        for layer in np.flatnonzero(self.tables.part.on_engine).tolist():
-            table = self.tables.layers[layer]
-            first = table.hand_over[choices[:, layer - 1] if layer else np.zeros(len(choices), np.intp)]
-            total += table.weight_bytes[first + choices[:, layer]]
-        return total
+        asked = replace(self.look_up, objectives=self.objectives, constraints=self.constraints)
+        return asked.with_losses(rows, self.losses.of(asked.choices_of(rows), rates))
 
 
 def separable_model(
@@ -120,30 +102,35 @@ def separable_model(
     loss_db : plans -> (P,) loss in dB. Raises BadInput, naming the figure, where one is not a sum over layers
     (or a peak) and so a front could not be proved.
     """
-    unknown = [name for name in objectives if name not in KNOWN]
-    unknown += [limit.name for limit in constraints if limit.name not in LIMITABLE]
+    _refuse_falling_energy(profile, objectives)
+    found = look_up(
+        space,
+        profile,
+        objectives=objectives,
+        constraints=constraints,
+        loss_db=loss_db,
+        memory_mode=memory_mode,
+    )
+    return separated(found)
+
+
+def separated(full: LookUp, *, relaxed: bool = False) -> SeparableModel:
+    """A full model taken apart by layers.
+
+    relaxed : where it cannot be, take what changing one layer of the first design at a time says. Without
+    that raises BadInput, naming the figure, where one is not a sum over layers (or a peak).
+    """
+    unknown = [name for name in full.objectives if name not in KNOWN]
+    unknown += [limit.name for limit in full.constraints if limit.name not in LIMITABLE]
     if unknown:
         raise BadInput(
             f"search.engine: exact cannot take {', '.join(unknown)} apart by layers; it knows "
             f"{', '.join(KNOWN)}; leave the others out or choose evolve"
         )
-    _refuse_falling_energy(profile, objectives)
-    layers = layer_choices(space)
-    skip = space.parameters[rate_column(space)]
-    tables = choice_tables(
-        profile,
-        space.network,
-        [each.plans for each in layers],
-        skip_rates_frac=[float(rate) for rate in skip.choices],
-        memory_mode=memory_mode,
-    )
-    if tables.layers[0].energy_uj is None and not ENERGIES.isdisjoint(objectives):
-        raise BadInput(
-            f"search.objectives: {profile.name} states no energy per operation or byte; leave energy and "
-            "power out or complete the profile"
-        )
-    losses = layer_losses(space, layers, loss_db)
-    return SeparableModel(space, layers, tables, losses, tuple(objectives), tuple(constraints))
+    if not relaxed:
+        _refuse_falling_energy(full.tables.part.profile, full.objectives)
+    losses = layer_losses(full.space, full.layers, full.loss_db, relaxed=relaxed)
+    return SeparableModel(full, losses, full.objectives, full.constraints)
 
 
 def _refuse_falling_energy(profile: HardwareProfile, objectives: Sequence[str]) -> None:
@@ -157,10 +144,12 @@ def _refuse_falling_energy(profile: HardwareProfile, objectives: Sequence[str]) 
         )
 
 
-def layer_losses(space: Space, layers: tuple[LayerChoices, ...], loss_db: Loss) -> LayerLosses:
+def layer_losses(
+    space: Space, layers: tuple[LayerChoices, ...], loss_db: Loss, *, relaxed: bool = False
+) -> LayerLosses:
     """A loss of plans taken apart by layers, by changing one layer of one plan at a time.
 
-    Raises BadInput where the losses of layers do not add up to the losses of random plans.
+    Raises BadInput, unless `relaxed`, where the losses of layers do not add up to the losses of random plans.
     """
     width, rate = len(space.parameters), rate_column(space)
     base = np.zeros((1, width), np.int64)
@@ -179,7 +168,8 @@ def layer_losses(space: Space, layers: tuple[LayerChoices, ...], loss_db: Loss) 
     found = LayerLosses(
         round(constant, 12), tuple(_from_zero(each) for each in of_layers), _from_zero(of_rates)
     )
-    _refuse_other_than_sums(space, layers, found, loss_db)
+    if not relaxed:
+        _refuse_other_than_sums(space, layers, found, loss_db)
     return found
 
 
