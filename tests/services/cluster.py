@@ -9,6 +9,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 USER = "ada"
 PASSWORD = "s3cr:et@w/rd"
@@ -25,9 +26,7 @@ class Cluster:
 
     def url(self, database, *, password=True):
         """A URL of a database, with the password of its owner unless told otherwise."""
-        secret = (
-            ":" + PASSWORD.replace("@", "%40").replace("/", "%2F").replace(":", "%3A") if password else ""
-        )
+        secret = ":" + quote(PASSWORD, safe="") if password else ""
         return f"postgresql+psycopg://{USER}{secret}@127.0.0.1:{self.port}/{database}"
 
     def sql(self, statement, database="postgres"):
