@@ -33,6 +33,7 @@ from npuexplore.documents.atomic import write_json
 from npuexplore.hardware.load import load_profile
 from npuexplore.pipeline.checkpoints import TrainedNetwork, find_model, read_network
 from npuexplore.pipeline.data import credits_of, evaluation_sets, gather
+from npuexplore.pipeline.executors import LocalProcesses
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
 from npuexplore.pipeline.listening import score_network, skipped_share
 from npuexplore.pipeline.problem import Problem, load_problem
@@ -131,7 +132,7 @@ def main() -> None:
     corpus = gather(problem.study, problem.network, arguments.data, on_progress=lambda *_: None)
     if not arguments.table:
         jobs = list(jobs_of(problem, run, corpus, arguments))
-        run_jobs(jobs, workers=arguments.workers, on_progress=tell)
+        run_jobs(jobs, executor=LocalProcesses(arguments.workers), on_progress=tell)
     start = find_model(arguments.start, runs=arguments.runs)
     rows = table(run, start, sets_of(problem, corpus, arguments.pairs))
     print_rows(rows)

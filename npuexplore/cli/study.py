@@ -18,6 +18,12 @@ Data = Annotated[
     Path | None, typer.Option("--data", help="Folder with speech/ and noise/ (and pairs to score on).")
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Trainings at a time.")]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor", help="Where trainings run: processes (here), dask://HOST:PORT or tls://HOST:PORT."
+    ),
+]
 
 
 @app.command("run")
@@ -28,6 +34,7 @@ def run(
     runs: Runs = DEFAULT_RUNS,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over in a used run directory.")] = False,
     workers: Workers = 2,
+    executor: Executor = None,
     as_json: Json = False,
 ) -> None:
     """Search, retrain the picks, write report.html and results.json; resumes a stopped run."""
@@ -38,7 +45,9 @@ def run(
 
     problem = load_problem(study, runs=runs)
     folder = runs / run_name(problem.study.name if name is None else name)
-    request = Request(problem=problem, folder=folder, data=data, fresh=fresh, workers=workers)
+    request = Request(
+        problem=problem, folder=folder, data=data, fresh=fresh, workers=workers, executor=executor
+    )
     with progress_bars() as tell:
         finished = run_study(request, tell=tell)
     _show_results(finished, as_json=as_json)
@@ -49,14 +58,16 @@ def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     data: Data = None,
     workers: Workers = 2,
+    executor: Executor = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a stopped run, with the study as it was started."""
     from npuexplore.pipeline.status import request_of
     from npuexplore.pipeline.study import run_study
 
+    request = request_of(folder, data=data, workers=workers, executor=executor)
     with progress_bars() as tell:
-        finished = run_study(request_of(folder, data=data, workers=workers), tell=tell)
+        finished = run_study(request, tell=tell)
     _show_results(finished, as_json=as_json)
 
 

@@ -18,9 +18,10 @@ from npuexplore.documents.atomic import write_text
 from npuexplore.errors import BadInput, NpuexploreError
 from npuexplore.pipeline.ahead import BatchSource, batches_ahead
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network, write_network
+from npuexplore.pipeline.executors import Executor
 from npuexplore.pipeline.quality import calibration_batch, spectral_quality_db
 from npuexplore.pipeline.start import credits_of_network, refuse_other_network, start_document
-from npuexplore.pipeline.workers import Send, Task, run_tasks
+from npuexplore.pipeline.workers import Send, Task
 from npuexplore.records.checkpoint import OtherVersion, load_checkpoint, save_checkpoint
 from npuexplore.train.apply import one_shot
 from npuexplore.train.best import Diverged
@@ -59,13 +60,13 @@ class TrainingJob:
     """Where losses and sizes go, step by step, as CSV."""
 
 
-def run_jobs(jobs: Sequence[TrainingJob], *, workers: int, on_progress: Progress) -> None:
-    """Runs the jobs whose output is not there yet, `workers` at a time.
+def run_jobs(jobs: Sequence[TrainingJob], *, executor: Executor, on_progress: Progress) -> None:
+    """Runs the jobs whose output is not there yet.
 
     Raises what a job raised; the others keep their state and go on next time.
     """
     tasks = [Task(job.name, _train_in_worker, job) for job in jobs if not job.output.exists()]
-    run_tasks(tasks, workers=workers, on_message=lambda _, message: on_progress(*message))
+    executor.run(tasks, on_message=lambda _, message: on_progress(*message))
 
 
 def _train_in_worker(job: TrainingJob, send: Send) -> None:

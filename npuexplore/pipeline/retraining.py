@@ -8,7 +8,9 @@ from pathlib import Path
 from npuexplore.compression.plan import CompressionPlan, plan_at
 from npuexplore.pipeline.data import credits_of
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
+from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.segments import prepare_segments, prepare_validation
+from npuexplore.pipeline.study_file import StudyFile
 from npuexplore.pipeline.study_job import Sound, StudyJob
 from npuexplore.search.driver import SearchResult
 from npuexplore.search.picks import Pick
@@ -24,9 +26,14 @@ def baseline_stage(job: StudyJob, sound: Sound) -> Path:
     return job.run.baseline
 
 
+def _places(job: StudyJob) -> RunDirectory:
+    """The run directory by its whole path, which means the same to every process."""
+    return RunDirectory(job.run.folder.absolute())
+
+
 def _segments(job: StudyJob, sound: Sound) -> Path:
     return prepare_segments(
-        job.run,
+        _places(job),
         job.problem.study,
         job.problem.network,
         sound.read(),
@@ -38,7 +45,7 @@ def _segments(job: StudyJob, sound: Sound) -> Path:
 def _training(
     job: StudyJob, sound: Sound, segments: Path, name: str, plan: CompressionPlan | None = None
 ) -> TrainingJob:
-    study, run = job.problem.study, job.run
+    study, run = job.problem.study, _places(job)
     return TrainingJob(
         name=name,
         network=job.problem.network,
@@ -48,7 +55,7 @@ def _training(
         state=run.training_state(name),
         output=run.baseline if plan is None else run.pick(name),
         seed=study.seed if plan is None else study.seed + 1,
-        start=_starts_from(job, plan),
+        start=_starts_from(study, run, plan),
         plan=plan,
         credits=credits_of(sound.read()),
         validation=prepare_validation(run, study, job.problem.network, sound.read()),
@@ -56,10 +63,10 @@ def _training(
     )
 
 
-def _starts_from(job: StudyJob, plan: CompressionPlan | None) -> Path | None:
+def _starts_from(study: StudyFile, run: RunDirectory, plan: CompressionPlan | None) -> Path | None:
     if plan is not None:
-        return job.run.baseline
-    return None if job.problem.study.baseline.start is None else job.run.start
+        return run.baseline
+    return None if study.baseline.start is None else run.start
 
 
 def _run_trainings(job: StudyJob, stage: str, jobs: Sequence[TrainingJob]) -> None:
@@ -70,7 +77,7 @@ def _run_trainings(job: StudyJob, stage: str, jobs: Sequence[TrainingJob]) -> No
         steps[name] = step
         job.tell(stage, sum(steps.values()), total, f"{name} {loss:+.1f} dB")
 
-    run_jobs(jobs, workers=job.request.workers, on_progress=on_progress)
+    run_jobs(jobs, executor=job.executor, on_progress=on_progress)
 
 
 def retraining_stage(job: StudyJob, sound: Sound, found: SearchResult, picks: Sequence[Pick]) -> None:

@@ -12,10 +12,10 @@ from npuexplore.pipeline.study_job import Request
 STATUS_SCHEMA = "npuexplore.status/1"
 
 
-def request_of(folder: Path, *, data: Path | None, workers: int) -> Request:
+def request_of(folder: Path, *, data: Path | None, workers: int, executor: str | None = None) -> Request:
     """The request that a run directory was started with. Raises BadInput."""
     problem = problem_of(read_manifest(RunDirectory(folder))["inputs"], where=folder)
-    return Request(problem=problem, folder=folder, data=data, workers=workers)
+    return Request(problem=problem, folder=folder, data=data, workers=workers, executor=executor)
 
 
 def status_of(folder: Path) -> dict[str, Any]:

@@ -56,10 +56,12 @@ def run_study(request: Request, *, tell: Tell, clock: Callable[[], float] = time
     BadInput for data that cannot be used, EnvironmentLacking for a missing extra or a full disk.
     """
     job = _prepare(request, tell, clock)
-    sound = Sound(job)
+    sound, executor = Sound(job), job.executor
     with sole_writer(job.run), threadpool_limits(BLAS_THREADS, "blas"):
+        if request.fresh or not job.is_finished:
+            executor.check()
         _claim(job, sound)
-        if not (job.run.results.is_file() and job.run.report.is_file()):
+        if not job.is_finished:
             _run_stages(job, sound)
         _tidy(job)
     return job.run

@@ -10,6 +10,7 @@ from typing import Any
 
 from npuexplore.audio.sources import Corpus
 from npuexplore.pipeline.data import gather
+from npuexplore.pipeline.executors import Executor, executor_of
 from npuexplore.pipeline.problem import Problem
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.timings import add_seconds
@@ -29,6 +30,8 @@ class Request:
     data: Path | None = None
     fresh: bool = False
     workers: int = 2
+    executor: str | None = None
+    """Where trainings run, as `executor_of` reads it; None is `workers` processes of this machine."""
     until: str = "report"
     """Last stage to run: baseline, search, retraining or report."""
 
@@ -49,6 +52,17 @@ class StudyJob:
     def problem(self) -> Problem:
         """The study with its part and its network."""
         return self.request.problem
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its results and its report are written."""
+        return self.run.results.is_file() and self.run.report.is_file()
+
+    @property
+    def executor(self) -> Executor:
+        """Where trainings run. Raises UsageError for one that cannot be read."""
+        request = self.request
+        return executor_of(request.executor, workers=request.workers, folder=self.run.folder)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -25,6 +25,9 @@ from npuexplore.errors import (
 
 Send = Callable[[Any], None]
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+ASKED_EVERY_S = 0.5
+_starting = threading.Lock()
+"""Held while a process starts: its surroundings are those of this whole process."""
 _ERRORS = {kind.exit_code: kind for kind in (LimitsNotMet, UsageError, BadInput, EnvironmentLacking)}
 
 
@@ -44,11 +47,22 @@ class _Running:
     connection: Connection
 
 
-def run_tasks(tasks: Sequence[Task], *, workers: int, on_message: Callable[[str, Any], None]) -> None:
+class NoLongerWanted(Exception):
+    """Whoever wanted the tasks does not want them any more; their processes are stopped."""
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    on_message: Callable[[str, Any], None],
+    wanted: Callable[[], bool] | None = None,
+) -> None:
     """Runs the tasks, `workers` at a time; on_message gets (task name, what it sent).
 
-    Raises the first NpuexploreError of a task, or EnvironmentLacking when a process dies or the system
-    refuses it something; the other processes are stopped then, as they are on any interruption.
+    `wanted` is asked twice a second where it is given. Raises NoLongerWanted when it says no, the first
+    NpuexploreError of a task, or EnvironmentLacking when a process dies or the system refuses it something;
+    the other processes are stopped then, as they are on any interruption.
     """
     waiting = list(tasks)
     running: list[_Running] = []
@@ -56,7 +70,9 @@ def run_tasks(tasks: Sequence[Task], *, workers: int, on_message: Callable[[str,
         while waiting or running:
             while waiting and len(running) < workers:
                 running.append(_start(waiting.pop(0)))
-            for connection in wait([each.connection for each in running]):
+            if wanted is not None and not wanted():
+                raise NoLongerWanted
+            for connection in wait([each.connection for each in running], wanted and ASKED_EVERY_S):
                 each = next(item for item in running if item.connection is connection)
                 if _handle(each, on_message):
                     running.remove(each)
@@ -75,7 +91,7 @@ def start_process(run: Callable[..., None], *arguments: Any) -> tuple[BaseProces
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_begin, args=(run, theirs, *arguments))
-    with _single_threaded_blas(), _interrupts_held_back():
+    with _starting, _single_threaded_blas(), _interrupts_held_back():
         process.start()
     theirs.close()
     return process, ours
@@ -109,11 +125,15 @@ def _handle(running: _Running, on_message: Callable[[str, Any], None]) -> bool:
     if kind == "message":
         on_message(running.task.name, content)
     elif kind == "refused":
-        exit_code, sentence = content
-        raise _ERRORS[exit_code](sentence)
+        raise refusal(*content)
     elif kind == "failed":
         raise RuntimeError(f"{running.task.name}:\n{content}")
     return bool(kind == "finished")
+
+
+def refusal(exit_code: int, sentence: str) -> NpuexploreError:
+    """The error that another process told by its exit code and its sentence."""
+    return _ERRORS[exit_code](sentence)
 
 
 def _child(connection: Connection, task: Task) -> None:

@@ -6,6 +6,7 @@ from npuexplore.audio.mixtures import MixtureRecipe
 from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.errors import BadInput
 from npuexplore.pipeline import jobs
+from npuexplore.pipeline.executors import LocalProcesses
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs, train
 from npuexplore.records import checkpoint
 from npuexplore.records.checkpoint import SCHEMA, load_checkpoint, save_checkpoint
@@ -111,9 +112,10 @@ def test_another_file_in_place_of_a_state_is_refused_and_left_alone(
     assert not job.output.exists()
 
 
-def test_a_finished_training_is_not_repeated(pool_folder, whole, monkeypatch):
-    monkeypatch.setattr(jobs, "run_tasks", lambda tasks, **_: [pytest.fail(task.name) for task in tasks])
-    run_jobs([whole], workers=1, on_progress=lambda *_: None)
+def test_a_finished_training_is_not_repeated(whole):
+    heard = []
+    run_jobs([whole], executor=LocalProcesses(1), on_progress=lambda *message: heard.append(message))
+    assert not heard
 
 
 def test_a_retraining_starts_from_its_baseline_and_keeps_its_scale(tmp_path, pool_folder, whole):
