@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ QualityLoss = Callable[[PlanBatch], NDArray[np.float64]]
 def constraints_of(problem: Problem, *, with_quality: bool) -> tuple[Constraint, ...]:
     """Upper limits: what is left of flash and SRAM, the share of the deadline, the loss of quality.
 
-    Raises LimitsNotMet when nothing is left of a memory.
+    All but the last less the study's slack. Raises LimitsNotMet when nothing is left of a memory.
     """
     profile, limits = problem.profile, problem.study.limits
     mode = profile.memory_modes[problem.study.memory_mode or profile.default_memory_mode]
@@ -33,6 +34,7 @@ def constraints_of(problem: Problem, *, with_quality: bool) -> tuple[Constraint,
         *_weight_memory(problem),
         Constraint("latency_ms", problem.network.frame_clock.frame_deadline_ms * limits.deadline_share_frac),
     ]
+    found = [replace(each, limit=each.limit * (1.0 - limits.slack_frac)) for each in found]
     if with_quality:
         found.append(Constraint("quality_loss_db", limits.quality_loss_db))
     return tuple(found)
@@ -61,7 +63,13 @@ def reserved_sentences(problem: Problem) -> list[str]:
     ]
     if limits.deadline_share_frac < 1.0:
         kept.append(f"{1.0 - limits.deadline_share_frac:.4g} of the deadline")
-    return [f"kept for what else runs on the part: {', '.join(kept)}"] if kept else []
+    said = [f"kept for what else runs on the part: {', '.join(kept)}"] if kept else []
+    if limits.slack_frac:
+        said.append(
+            f"left free because estimates are not exact: {100 * limits.slack_frac:.4g} % of the memories and "
+            "of the deadline"
+        )
+    return said
 
 
 def _weight_memory(problem: Problem) -> Iterator[Constraint]:

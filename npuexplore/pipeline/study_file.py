@@ -64,6 +64,15 @@ class Limits(Model):
     """Flash that something else on the part uses."""
     reserved_sram_bytes: Annotated[int, Field(ge=0)] = 0
     """SRAM that something else on the part uses."""
+    slack_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of what is left of flash, SRAM, a memory for weights and the deadline that a plan must leave
+    free, because estimates are not exact."""
+
+    @model_serializer(mode="wrap")
+    def without_slack_that_is_none(self, wrapped: Wrapped) -> dict[str, Any]:
+        """Slack is mentioned where there is some."""
+        document: dict[str, Any] = wrapped(self)
+        return {name: value for name, value in document.items() if (name, value) != ("slack_frac", 0.0)}
 
 
 class EvaluationSpec(Model):

@@ -11,7 +11,7 @@ import tiny_study
 from npuexplore.compression.plan import CompressionPlan, batch_plans
 from npuexplore.cost.estimate import block_shapes, estimate
 from npuexplore.errors import LimitsNotMet
-from npuexplore.pipeline.objectives import evaluator, fits_of, reserved_sentences
+from npuexplore.pipeline.objectives import constraints_of, evaluator, fits_of, reserved_sentences
 from npuexplore.pipeline.problem import Problem, load_problem
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.space import space_for
@@ -79,3 +79,28 @@ def test_only_what_is_reserved_is_said(whole: Problem) -> None:
     assert reserved_sentences(_with_limits(whole, reserved_sram_bytes=2_048, deadline_share_frac=0.75)) == [
         "kept for what else runs on the part: 2,048 bytes of SRAM, 0.25 of the deadline"
     ]
+
+
+def test_slack_leaves_a_share_of_every_limit_of_the_part_free(whole: Problem) -> None:
+    before = constraints_of(whole, with_quality=True)
+    after = constraints_of(_with_limits(whole, slack_frac=0.125), with_quality=True)
+
+    assert [limit.name for limit in after] == [limit.name for limit in before]
+    for old, new in zip(before[:-1], after[:-1], strict=True):
+        assert new.limit == old.limit * 0.875
+    assert after[-1] == before[-1]
+
+
+def test_a_network_that_takes_just_what_is_left_does_not_fit_with_slack(whole: Problem) -> None:
+    problem = _with_limits(whole, **_exactly_enough(whole), slack_frac=0.02)
+
+    fits = fits_of(problem, estimate(problem.profile, problem.network, DENSE), 0)
+    assert not any(fits.values())
+    assert reserved_sentences(problem)[-1] == (
+        "left free because estimates are not exact: 2 % of the memories and of the deadline"
+    )
+
+
+def test_a_study_without_slack_does_not_mention_it(whole: Problem) -> None:
+    assert "slack_frac" not in whole.study.limits.model_dump(mode="json")
+    assert _with_limits(whole, slack_frac=0.1).study.limits.model_dump(mode="json")["slack_frac"] == 0.1
