@@ -9,14 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from npuexplore.errors import NpuexploreError, UsageError
-from npuexplore.search.storage import (
-    Heartbeat,
-    OpenStorage,
-    foreign_journal,
-    is_url,
-    open_storage,
-    quiet_optuna,
-)
+from npuexplore.search.storage import Heartbeat, OpenStorage, open_storage, quiet_optuna
+from npuexplore.search.storage_faults import foreign_journal, is_url
 
 if TYPE_CHECKING:
     import optuna
@@ -76,14 +70,14 @@ class Record:
         distributions: Mapping[str, optuna.distributions.BaseDistribution],
         constraint_names: Sequence[str],
     ) -> None:
-        """Append finished trials; each is there whole or not at all.
+        """Append finished trials; each is there whole or not at all; a database takes all or none.
 
         Constraints are written the way Optuna 5 reads them and the way optuna-dashboard still does.
         Raises EnvironmentLacking when the storage cannot be written.
         """
-        for trial in trials:
-            self.study.add_trial(_frozen(trial, distributions, constraint_names))
-        self.storage.sync()
+        self.storage.add_trials(
+            self.study, [_frozen(trial, distributions, constraint_names) for trial in trials]
+        )
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Keep facts about the study (JSON values) where Optuna and its dashboard show them."""
@@ -91,7 +85,6 @@ class Record:
         for key, value in attributes.items():
             if key not in known or known[key] != value:
                 self.study.set_user_attr(key, value)
-        self.storage.sync()
 
 
 def _frozen(
@@ -151,8 +144,13 @@ def _load(
     directions: Sequence[Direction],
     sampler: optuna.samplers.BaseSampler | None,
 ) -> optuna.Study:
+    """The study of this name; only a new one is written to the storage."""
     import optuna
 
+    try:
+        return optuna.load_study(study_name=study_name, storage=opened.backend, sampler=sampler)
+    except KeyError:
+        pass
     try:
         return optuna.create_study(
             study_name=study_name,
@@ -161,7 +159,7 @@ def _load(
             sampler=sampler,
             load_if_exists=True,
         )
-    except NpuexploreError:
+    except (NpuexploreError, optuna.exceptions.OptunaError):
         raise
     except Exception:
         if is_url(storage):
@@ -178,6 +176,6 @@ def _claim(study: optuna.Study, where: str, directions: Sequence[Direction], fin
     same = fingerprint is None or known == fingerprint
     if not same or [direction.name.lower() for direction in study.directions] != list(directions):
         raise UsageError(
-            f"{where}: this journal holds another search (space, objectives, limits, seed or part differ); "
+            f"{where}: this record holds another search (space, objectives, limits, seed or part differ); "
             "choose another run name or start afresh"
         )
