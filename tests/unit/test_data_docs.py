@@ -17,6 +17,7 @@ from npuexplore.audio.debian.packages import (
     FLITE,
     LIBFLITE,
     NOISE,
+    READER,
     SPEECH,
     Package,
 )
@@ -25,7 +26,7 @@ from npuexplore.audio.demo import TEST_VOICES, TRAIN_VOICES, VALIDATION_VOICES
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
-PACKAGES = (*SPEECH, NOISE, FLITE, LIBFLITE, ALSA)
+PACKAGES = (*SPEECH, READER, NOISE, FLITE, LIBFLITE, ALSA)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
