@@ -34,6 +34,10 @@ $(VENV)/.postgresql: $(VENV)/.installed
 	$(PIP) --editable '.[postgresql]'
 	@touch $@
 
+$(VENV)/.dask: $(VENV)/.installed
+	$(PIP) --editable '.[dask]'
+	@touch $@
+
 $(VENV)/.oracles: $(VENV)/.installed
 	$(PIP) 'torch==2.13.0'
 	$(PIP) --editable '.[oracles]'
@@ -53,7 +57,7 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/slow
 
-test-services: $(VENV)/.postgresql
+test-services: $(VENV)/.postgresql $(VENV)/.dask
 	@$(HAS_POSTGRESQL) || test "$$(id -u)" != 0 || { apt-get update && apt-get install -y postgresql; }
 	@$(HAS_POSTGRESQL) || { echo "PostgreSQL is missing: install Debian's package postgresql as root"; exit 1; }
 	$(BIN)/python -m pytest -o addopts= --strict-markers -q tests/services

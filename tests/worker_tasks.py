@@ -1,12 +1,16 @@
 """What worker processes do in tests; imported by the workers themselves, so it imports little."""
 
+import importlib.metadata
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
+import npuexplore
 from npuexplore.errors import BadInput, LimitsNotMet, UsageError
-from npuexplore.pipeline.workers import Task, run_tasks
+from npuexplore.pipeline.executors import executor_of
+from npuexplore.pipeline.workers import Task
 
 REFUSALS = {kind.__name__: kind for kind in (BadInput, LimitsNotMet, UsageError)}
 
@@ -71,18 +75,19 @@ def sleep_and_leave_a_trace(path, send):
         return
 
 
-def parent_of_a_sleeper():
+def parent_of_a_sleeper(executor):
     """Prints the process id of a sleeping worker and waits for it."""
 
     def tell(_, message):
         sys.stdout.write(f"{message}\n")
         sys.stdout.flush()
 
-    run_tasks([Task("sleeper", sleep_long, None)], workers=1, on_message=tell)
+    executor.run([Task("sleeper", sleep_long, None)], on_message=tell)
 
 
-if __name__ == "__main__":
-    parent_of_a_sleeper()
+def pretend_to_be(version):
+    """Changes the version that this process has of npuexplore, or puts it right again."""
+    npuexplore.__version__ = version or importlib.metadata.version("npuexplore")
 
 
 def mix_ahead_for_ever(connection, source):
@@ -95,3 +100,10 @@ def mix_ahead_for_ever(connection, source):
         batch_at(0)
         connection.send([child.pid for child in multiprocessing.active_children()])
         time.sleep(600)
+
+
+if __name__ == "__main__":
+    import worker_tasks  # what other processes can import
+
+    address, folder = sys.argv[1:] or (None, ".")
+    worker_tasks.parent_of_a_sleeper(executor_of(address, workers=1, folder=Path(folder)))

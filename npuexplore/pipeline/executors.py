@@ -70,7 +70,7 @@ def cluster_address(name: str) -> str:
         whole = False
     if not whole or parts.scheme not in PROTOCOLS or "@" in name:
         raise UsageError(
-            f"--executor: got {name!r}; write dask://HOST:PORT or tls://HOST:PORT of a Dask scheduler, or "
-            f"{LOCAL} for this machine"
+            f"--executor: got {name.rpartition('@')[2]!r}; write dask://HOST:PORT or tls://HOST:PORT of a "
+            f"Dask scheduler, or {LOCAL} for this machine"
         )
     return f"{PROTOCOLS[parts.scheme]}://{parts.netloc}"
