@@ -35,9 +35,12 @@ def fetch(
         Path | None, typer.Option("--from", help="Folder of .deb files; without it, apt downloads them.")
     ] = None,
     languages: Annotated[str, typer.Option(help="Voices to take, with commas between.")] = "en,es,fr,it,ru",
+    reader: Annotated[
+        bool, typer.Option("--reader", help="Add a recorded man who reads (festvox-ru, 179 MB).")
+    ] = False,
     men: Annotated[
         bool,
-        typer.Option("--men", help="Add men: a recorded one, and three of Debian's flite, which is run."),
+        typer.Option("--men", help="Add three men's voices of Debian's flite, which is run for them."),
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Fetch nothing: check every file of the folder by its SHA-256.")
@@ -57,7 +60,13 @@ def fetch(
         else:
             wanted = [language.strip() for language in languages.split(",")]
             made = fetch_debian_speech(
-                output, languages=wanted, men=men, debs=debs, say=note, on_progress=tell
+                output,
+                languages=wanted,
+                reader=reader,
+                men=men,
+                debs=debs,
+                say=note,
+                on_progress=tell,
             )
         document = fetched_document(output)
         for one in document["left_out"]:

@@ -53,9 +53,12 @@ def test_the_synthesised_voices_and_the_other_name_of_a_library_are_said() -> No
             (*SPEECH, NOISE),
             "{downloaded:.1f} MB are downloaded, and about 10 MB of apt's lists; {written:.0f} MB are",
         ),
-        (PACKAGES, "With `--men` {downloaded:.1f} MB are downloaded, {written:.0f} MB written"),
+        (
+            PACKAGES,
+            "With `--reader` and `--men` {downloaded:.1f} MB are downloaded, {written:.0f} MB written",
+        ),
     ],
-    ids=["recorded", "with men"],
+    ids=["recorded", "with all"],
 )
 def test_the_sums_are_those_of_the_packages(packages: tuple[Package, ...], sentence: str) -> None:
     downloaded = sum(package.download_bytes for package in packages) / 1e6

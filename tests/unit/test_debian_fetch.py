@@ -284,10 +284,10 @@ def test_some_languages_are_some_of_the_same_files(tmp_path: Path, debs: Path, f
     assert "was made of other packages" in refusal(BadInput, tmp_path / "x", debs)
 
 
-def test_a_recorded_man_joins_the_training_voices_where_men_are_asked_for(tmp_path: Path, debs: Path) -> None:
+def test_a_recorded_man_joins_the_training_voices_where_he_is_asked_for(tmp_path: Path, debs: Path) -> None:
     some = shutil.copytree(debs, tmp_path / "some")
     assert f"lacks {READER.name}_*.deb" in refusal(
-        BadInput, tmp_path / "x", some, languages=("ru",), men=True
+        BadInput, tmp_path / "x", some, languages=("ru",), reader=True
     )
     sentences = {
         f"{READINGS}ru_{n:04d}.wav": wav_bytes(seconds=9.0, seed=n, rate_hz=16_000) for n in range(6)
@@ -296,7 +296,7 @@ def test_a_recorded_man_joins_the_training_voices_where_men_are_asked_for(tmp_pa
     files = {READER.copyright_path: LICENCE, **sentences, **left_out}
     write_deb(some / f"{READER.name}_1-1_all.deb", files, package=READER.name)
     said: list[str] = []
-    fetch_debian_speech(tmp_path / "x", debs=some, languages=("ru",), men=True, say=said.append)
+    fetch_debian_speech(tmp_path / "x", debs=some, languages=("ru",), reader=True, say=said.append)
     assert "3 packages" in said[0]
     assert "BSD-like" in said[0]
     read = [row for row in rows(tmp_path / "x") if row["source_package"] == READER.name]

@@ -47,6 +47,7 @@ def fetch_debian_speech(
     target: Path,
     *,
     languages: Sequence[str] = LANGUAGES,
+    reader: bool = False,
     men: bool = False,
     debs: Path | None = None,
     say: Say = lambda text: None,
@@ -54,13 +55,13 @@ def fetch_debian_speech(
 ) -> bool:
     """Makes `target`; returns False where it was already there, whole, with the same voices.
 
-    languages : of LANGUAGES; men : with the recorded man of READER, who belongs to `ru`, and a program that
-    is fetched and run to speak with men's voices, which belong to `en`; debs : folder of .deb files, else
-    apt downloads them. `say` is told the sizes before anything large happens.
+    languages : of LANGUAGES; reader : with the recorded man of READER, who belongs to `ru`; men : whether a
+    program is fetched and run that speaks with men's voices, which belong to `en`; debs : folder of .deb
+    files, else apt downloads them. `say` is told the sizes before anything large happens.
     Raises BadInput for a folder, package or language that cannot be used, EnvironmentLacking where apt, the
     network, an extra or room on the disk is missing; nothing of that shows at `target`.
     """
-    packages = packages_for(_known(languages), men=men)
+    packages = packages_for(_known(languages), reader=reader)
     programs = programs_for(tuple(languages)) if men else ()
     place = Workplace(Path(target))
     if place.target.name in ("", ".."):

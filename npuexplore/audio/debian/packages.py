@@ -214,12 +214,12 @@ UNPACKED_BYTES = 30_000_000
 LANGUAGES = tuple(package.language for package in SPEECH)
 
 
-def packages_for(languages: tuple[str, ...], *, men: bool = False) -> tuple[Package, ...]:
+def packages_for(languages: tuple[str, ...], *, reader: bool = False) -> tuple[Package, ...]:
     """The speech packages of these languages, in their fixed order, and the noise.
 
-    men : with READER, where his language is among these.
+    reader : with READER, where his language is among these.
     """
-    speech = (*SPEECH, READER) if men else SPEECH
+    speech = (*SPEECH, READER) if reader else SPEECH
     return (*(package for package in speech if package.language in languages), NOISE)
 
 
