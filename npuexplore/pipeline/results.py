@@ -25,9 +25,9 @@ from npuexplore.pipeline.problem import Problem
 from npuexplore.pipeline.quality import SensitivityModel, fitted_recovery_frac
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.start import start_document
-from npuexplore.search.driver import SearchResult
 from npuexplore.search.pareto import knee
 from npuexplore.search.picks import Pick
+from npuexplore.search.result import SearchResult
 from npuexplore.search.space import Space
 
 RESULTS_SCHEMA = "npuexplore.results/1"
@@ -74,6 +74,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
             "retrain": study.seed + 1,
         },
         "engine": _engine(outcome),
+        "search": dict(outcome.found.facts),
         "objectives": list(outcome.found.objective_names),
         "limits": {limit.name: limit.limit for limit in constraints_of(problem, with_quality=True)},
         "evaluations": _evaluations(outcome.qualities["baseline"]),
@@ -104,11 +105,12 @@ def environment() -> dict[str, str]:
 
 def _engine(outcome: Outcome) -> dict[str, Any]:
     found, spec = outcome.found, outcome.problem.study.search
+    suggested = found.feasible[found.suggested_from :]
     return {
         "name": spec.engine,
-        "sampler": spec.sampler,
-        "trials": len(found.plans),
-        "feasible_trials": int(found.feasible.sum()),
+        "sampler": spec.sampler if spec.engine in ("optuna", "auto") else None,
+        "trials": found.recorded,
+        "feasible_trials": found.recorded - len(suggested) + int(suggested.sum()),
         "designs": outcome.space.designs,
         "front_sha256": found.front_sha256,
         "hypervolume_frac": round(found.hypervolume_frac, 6),

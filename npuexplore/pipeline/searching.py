@@ -3,29 +3,164 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from npuexplore.pipeline.objectives import evaluator, refuse_lossy
+import numpy as np
+
+from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_lossy
 from npuexplore.pipeline.quality import SensitivityModel
-from npuexplore.pipeline.run_directory import digest
+from npuexplore.pipeline.run_directory import digest, read_stage, write_stage
 from npuexplore.pipeline.study_job import StudyJob
-from npuexplore.search.driver import SearchResult, run_search
+from npuexplore.search.driver import describe_search, run_search
+from npuexplore.search.engines.candidates import found_by_engine
+from npuexplore.search.engines.dynamic import Tolerance
+from npuexplore.search.engines.look_up import LookUp, look_up
+from npuexplore.search.evaluation import Evaluate
 from npuexplore.search.picks import PickList, choose_picks
-from npuexplore.search.space import dominant_structures, single_structure
+from npuexplore.search.proof import prove
+from npuexplore.search.result import Found, SearchResult
+from npuexplore.search.space import Space, dominant_structures, plans_from, single_structure
+from npuexplore.search.spec import SearchSpec
 
 
-def search_stage(job: StudyJob, model: SensitivityModel, rows: Sequence[Mapping[str, Any]]) -> SearchResult:
-    """Every trial of the search; goes on where the journal stops."""
-    with job.timed("search"):
-        return run_search(
-            job.space,
-            job.problem.study.search,
-            evaluator(job.problem, model.loss_db),
-            journal=job.run.journal,
-            seed=job.problem.study.seed,
-            context=digest([job.inputs, rows]),
-            on_trials=lambda done, total: job.tell("search", done, total, ""),
+@dataclass(frozen=True)
+class _Searching:
+    """A study's search, and where it keeps what it has found."""
+
+    job: StudyJob
+    model: SensitivityModel
+    name: str
+    context: str
+
+    @property
+    def spec(self) -> SearchSpec:
+        """Who searches, and how long."""
+        return self.job.problem.study.search
+
+    @property
+    def seed(self) -> int:
+        """The study's seed."""
+        return self.job.problem.study.seed
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's record."""
+        return self.job.run.folder / f"{self.name}.log"
+
+    @cached_property
+    def evaluate(self) -> Evaluate:
+        """The full model."""
+        return evaluator(self.job.problem, self.model.loss_db)
+
+    def modelled(self, space: Space) -> LookUp:
+        """The full model of a part of the space by look-up."""
+        problem = self.job.problem
+        return look_up(
+            space,
+            problem.profile,
+            objectives=self.spec.objectives,
+            constraints=constraints_of(problem, with_quality=True),
+            loss_db=self.model.loss_db,
+            memory_mode=problem.study.memory_mode,
         )
+
+
+def search_stage(
+    job: StudyJob, model: SensitivityModel, rows: Sequence[Mapping[str, Any]], *, name: str = "search"
+) -> SearchResult:
+    """What the study's engine finds, and how good it is; goes on where it was stopped.
+
+    rows : measured sensitivities that the model is made of ; name : of its journal and stages in the run
+    """
+    searching = _Searching(job, model, name, digest([job.inputs, rows]))
+    with job.timed("search"):
+        found = None if searching.spec.engine == "optuna" else _found(searching)
+        result = run_search(
+            job.space,
+            searching.spec,
+            searching.evaluate,
+            journal=searching.journal,
+            seed=searching.seed,
+            context=searching.context,
+            found=found,
+            on_trials=lambda done, total: job.tell(name, done, total, ""),
+        )
+    return replace(result, facts=_facts(searching, result, found))
+
+
+def _found(searching: _Searching) -> Found:
+    """What the engine finds before Optuna's record is written, found once for a run."""
+    job, stage = searching.job, f"{searching.name}-found"
+    stored = read_stage(job.run, stage)
+    if stored is None or stored["context"] != searching.context:
+        found = found_by_engine(
+            job.space,
+            searching.spec,
+            searching.evaluate,
+            searching.modelled,
+            seed=searching.seed,
+            on_evaluations=lambda done, total: job.tell("evolution", done, total, ""),
+        )
+        stored = {
+            "context": searching.context,
+            "evaluations": found.evaluations,
+            "looked_at": found.looked_at,
+            "designs": [" ".join(map(str, row)) for row in found.rows.tolist()],
+        }
+        write_stage(job.run, stage, stored)
+    designs = np.array([[int(index) for index in design.split()] for design in stored["designs"]])
+    evaluation = searching.evaluate(plans_from(job.space, designs))
+    return Found(designs, evaluation, stored["evaluations"], stored["looked_at"])
+
+
+def _facts(searching: _Searching, result: SearchResult, found: Found | None) -> dict[str, Any]:
+    """Who searched and how good the front is, proved once for a run; Optuna's study says so too."""
+    job = searching.job
+    stored = read_stage(job.run, searching.name)
+    if stored is None or stored["context"] != searching.context:
+        with job.timed("proof"):
+            facts = _proved(searching, result, found)
+        stored = {"context": searching.context, "facts": facts}
+        described = {key: value for key, value in facts.items() if key not in ("proof", "optuna")}
+        described |= {key: facts["proof"][key] for key in ("hypervolume_frac", "coverage_frac", "reference")}
+        describe_search(
+            job.space,
+            searching.spec,
+            journal=searching.journal,
+            seed=searching.seed,
+            context=searching.context,
+            facts={**described, "front_sha256": result.front_sha256},
+        )
+        write_stage(job.run, searching.name, stored)
+    return dict(stored["facts"])
+
+
+def _proved(searching: _Searching, result: SearchResult, found: Found | None) -> dict[str, Any]:
+    spec = searching.spec
+    within = Tolerance(spec.eps_frac, spec.eps_db) if spec.engine == "exact" else None
+    full = searching.modelled(searching.job.space)
+    proof = prove(result, full, seed=searching.seed, within=within)
+    tolerances = {"eps_frac": spec.eps_frac, "eps_db": spec.eps_db}
+    facts: dict[str, Any] = {
+        "engine": spec.engine,
+        "seed": searching.seed,
+        "evaluations": result.evaluations,
+        "looked_at": 0 if found is None else found.looked_at,
+        **(tolerances if spec.engine in ("exact", "auto") else {}),
+        "front_points": len(result.front),
+        "recorded": result.recorded,
+    }
+    if proof.before is not None and spec.engine == "auto":
+        facts["optuna"] = {
+            "trials": len(result.plans) - result.suggested_from,
+            "front_points": proof.added_points,
+            "hypervolume_frac_before": proof.before.document()["hypervolume_frac"],
+            "hypervolume_frac_after": proof.found.document()["hypervolume_frac"],
+        }
+    return {**facts, "proof": proof.document()}
 
 
 def chosen_picks(job: StudyJob, found: SearchResult) -> PickList:

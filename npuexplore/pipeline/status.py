@@ -32,7 +32,9 @@ def status_of(folder: Path) -> dict[str, Any]:
         "stages": {
             "baseline": _state(run.baseline.is_file(), "baseline" in under_way),
             "sensitivity": _state(read_stage(run, "sensitivity") is not None, False),
-            "search": _state(bool(picks) or run.results.is_file(), searched),
+            "search": _state(
+                read_stage(run, "search") is not None or bool(picks) or run.results.is_file(), searched
+            ),
             "picks": ", ".join(picks) or _state(False, bool(set(under_way) - {"baseline"})),
             "report": _state(run.report.is_file(), False),
         },

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from npuexplore.report import sections
+from npuexplore.report import searched, sections
 from npuexplore.report.html import Html, element
 from npuexplore.report.words import network_name, part_name
 
@@ -30,6 +30,7 @@ def render_page(results: Mapping[str, Any]) -> str:
         sections.quality(results),
         sections.layers(results),
         sections.sensitivity(results),
+        searched.search(results),
         sections.assumptions(results),
         sections.making(results),
     ]

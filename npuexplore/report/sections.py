@@ -8,6 +8,7 @@ from typing import Any
 
 from npuexplore.report import drawing, figures, numbers
 from npuexplore.report.html import Content, Html, element, script_json
+from npuexplore.report.searched import who_searched
 from npuexplore.report.tables import (
     facts_table,
     layers_table,
@@ -168,15 +169,8 @@ def fitting(results: Record) -> Html:
 
 def front(results: Record) -> Html:
     """The front in time and in flash."""
-    engine = results["engine"]
-    kept = sum(1 for point in results["front"] if point["feasible"])
-    words = (
-        f"{numbers.count(engine.get('trials'))} plans were searched with {engine.get('name', 'the engine')} "
-        f"({engine.get('sampler', 'default')}), "
-        f"{numbers.count(engine.get('feasible_trials'))} kept every limit, {kept} of those are on the front: "
-        "no other plan is better in every objective "
-        f"({', '.join(OBJECTIVE_WORDS.get(name, name) for name in results['objectives'])})."
-    )
+    objectives = ", ".join(OBJECTIVE_WORDS.get(name, name) for name in results["objectives"])
+    words = who_searched(results, objectives)
     drawn = [
         _figure(
             f"front-{quantity}",

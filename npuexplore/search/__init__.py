@@ -1,6 +1,6 @@
 """The search: space, Optuna driver, front, picks. Optuna itself is imported only when a search runs."""
 
-from npuexplore.search.driver import SearchResult, run_search
+from npuexplore.search.driver import run_search
 from npuexplore.search.evaluation import Constraint, Evaluation, violations_of
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.pareto import hypervolume, hypervolume_frac, knee, nondominated

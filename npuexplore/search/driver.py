@@ -11,15 +11,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.compression.plan import PlanBatch
 from npuexplore.errors import BadInput
+from npuexplore.search.engines.auto import by_factors, spread
 from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation
-from npuexplore.search.pareto import feasible_front, hypervolume_frac
+from npuexplore.search.pareto import feasible_front
 from npuexplore.search.record import Record, Trial, open_record
+from npuexplore.search.result import Found, SearchResult, front_of
 from npuexplore.search.seeds import screened_plans, uniform_plans
 from npuexplore.search.space import (
     Params,
@@ -27,49 +29,16 @@ from npuexplore.search.space import (
     choice_row,
     keys_of,
     only_structure,
-    plan_keys,
+    params_of,
     plans_from,
 )
 from npuexplore.search.spec import SearchSpec
 from npuexplore.search.suggest import distributions, propose, select_parents
-from npuexplore.units import FloatArray
 
 SCHEME = "npuexplore.search/1"
 """Changes whenever equal inputs would give other trials."""
 
-MIXED = "mixed"
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """Every finished trial of a search, in the order of evaluation."""
-
-    plans: PlanBatch
-    """P plans."""
-    objectives: FloatArray
-    """(P, M) float64, minimised, in the order of `objective_names`."""
-    violations: FloatArray
-    """(P, C) float64, at most 0 where the limit is kept."""
-    objective_names: tuple[str, ...]
-    front: NDArray[np.int64]
-    """(F,) indices of the non-dominated feasible plans, rising."""
-
-    @property
-    def feasible(self) -> NDArray[np.bool_]:
-        """(P,) bool: within every limit."""
-        return np.asarray((self.violations <= 0.0).all(axis=1))
-
-    @property
-    def hypervolume_frac(self) -> float:
-        """Share of the box between the best and worst feasible objectives that the front dominates."""
-        return hypervolume_frac(self.objectives, self.feasible)
-
-    @property
-    def front_sha256(self) -> str:
-        """Digest of the front's plans and objectives, whatever their order."""
-        keys = plan_keys(self.plans.take(self.front))
-        rows = [key + row.tobytes() for key, row in zip(keys, self.objectives[self.front], strict=True)]
-        return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+MIXED, ELITES = "mixed", "elites"
 
 
 @dataclass(frozen=True)
@@ -94,6 +63,8 @@ class _Search:
     stored: Mapping[tuple[str, int], list[Trial]]
     """What the journal held on opening, by island and generation."""
     on_trials: Callable[[int, int], None] | None
+    planned: int
+    """Trials in all."""
     finished: list[Trial] = field(default_factory=list)
     seen: set[bytes] = field(default_factory=set)
 
@@ -106,13 +77,16 @@ def run_search(
     journal: Path,
     seed: int,
     context: str = "",
+    found: Found | None = None,
     on_trials: Callable[[int, int], None] | None = None,
 ) -> SearchResult:
     """Search a space; go on where the journal stops.
 
     evaluate : objectives (in the order of `spec.objectives`) and violations of a batch of plans; each
     row must depend on its own plan only. context : names what else it depends on (part, limits,
-    sensitivities); a journal made in another context is refused. on_trials : told (finished, planned).
+    sensitivities); a journal made in another context is refused. found : what another engine has found;
+    its elites are recorded first, and under `auto` Optuna goes on from them. on_trials : told (finished,
+    planned).
 
     The same arguments give the same result, whether or not the search was killed on the way: finished
     trials are kept and not evaluated again. Raises UsageError for the journal of another search or
@@ -127,10 +101,35 @@ def run_search(
         stored: dict[tuple[str, int], list[Trial]] = {}
         for trial in record.finished_trials():
             stored.setdefault((trial.island, trial.generation), []).append(trial)
-        search = _Search(space, spec, evaluate, seed, record, stored, on_trials)
+        elites = [] if found is None else elites_of(found, spec)
+        suggested = 0 if spec.engine in ("exact", "evolve") else spec.trials
+        planned = len(elites) + suggested
+        search = _Search(space, spec, evaluate, seed, record, stored, on_trials, planned)
+        if found is not None:
+            _record_elites(found, elites, search)
         for island in _islands(space, spec):
             _run_island(island, search)
-    return _result(search.finished, space, spec)
+    return _result(search, found)
+
+
+def describe_search(
+    space: Space,
+    spec: SearchSpec,
+    *,
+    journal: Path,
+    seed: int,
+    context: str = "",
+    facts: Mapping[str, Any],
+) -> None:
+    """Keep facts about a finished search as attributes of its study. Raises as `run_search` does."""
+    names = spec.objectives
+    with open_record(
+        journal,
+        directions=["minimize"] * len(names),
+        metric_names=names,
+        fingerprint=_fingerprint(space, spec, seed, context),
+    ) as record:
+        record.set_attributes({f"npuexplore:{name}": value for name, value in facts.items()})
 
 
 def _fingerprint(space: Space, spec: SearchSpec, seed: int, context: str) -> str:
@@ -147,7 +146,12 @@ def _fingerprint(space: Space, spec: SearchSpec, seed: int, context: str) -> str
 
 
 def _islands(space: Space, spec: SearchSpec) -> list[_Island]:
-    """Half of the trials for the single structures in equal shares, the rest for mixed plans."""
+    """Half of the trials for the single structures in equal shares, the rest for mixed plans.
+
+    Other engines have searched single structures before: `auto` has one island, `exact` and `evolve` none.
+    """
+    if spec.engine != "optuna":
+        return [_Island(MIXED, 0, space, spec.trials)] if spec.engine == "auto" else []
     structures = space.structures
     if len(structures) < 2:
         return [_Island(MIXED, 0, space, spec.trials)]
@@ -157,6 +161,25 @@ def _islands(space: Space, spec: SearchSpec) -> list[_Island]:
     ]
     rest = spec.trials - share * len(structures)
     return [*islands, _Island(MIXED, len(structures), space, rest)]
+
+
+def elites_of(found: Found, spec: SearchSpec) -> list[int]:
+    """Plans of a front that are recorded: all, or as many as the study allows, spread over it."""
+    front = front_of(found.evaluation)
+    apart = by_factors(found.evaluation.objectives[front], spec.objectives)
+    return [int(index) for index in front[spread(apart, count=spec.elites)]]
+
+
+def _record_elites(found: Found, elites: Sequence[int], search: _Search) -> None:
+    """Finished trials of the elites, those apart that the journal holds already."""
+    place = (ELITES, 0)
+    stored = search.stored.get(place, [])[: len(elites)]
+    trials = [
+        _trial(place, number, params_of(search.space, found.rows[index]), found.evaluation, index)
+        for number, index in enumerate(elites[len(stored) :], start=len(stored))
+    ]
+    _store(search, trials, found.evaluation)
+    _finish(search, [*stored, *trials])
 
 
 def _run_island(island: _Island, search: _Search) -> None:
@@ -184,11 +207,15 @@ def _run_generation(
     if len(trials) < count:
         proposed = _proposals(island, generation, search, count=count, ancestors=ancestors)
         trials = trials + _evaluate(island, generation, search, proposed[len(trials) :], len(trials))
+    _finish(search, trials)
+    return trials
+
+
+def _finish(search: _Search, trials: Sequence[Trial]) -> None:
     search.finished.extend(trials)
     search.seen.update(keys_of(search.space, [trial.params for trial in trials]))
     if search.on_trials is not None:
-        search.on_trials(len(search.finished), search.spec.trials)
-    return trials
+        search.on_trials(len(search.finished), search.planned)
 
 
 def _proposals(
@@ -231,23 +258,31 @@ def _evaluate(
     rows = np.array([choice_row(search.space, each) for each in params])
     evaluation = search.evaluate(plans_from(search.space, rows))
     _check_finite(evaluation, search.spec)
-    trials = [
-        Trial(
-            number=len(search.finished) + before + index,
-            island=island.name,
-            generation=generation,
-            params=each,
-            objectives=tuple(evaluation.objectives[index].tolist()),
-            violations=tuple(evaluation.violations[index].tolist()),
-        )
-        for index, each in enumerate(params)
-    ]
-    search.record.store(
-        trials,
-        distributions=distributions(search.space),
-        constraint_names=[constraint.name for constraint in evaluation.constraints],
-    )
+    place, first = (island.name, generation), len(search.finished) + before
+    trials = [_trial(place, first + index, each, evaluation, index) for index, each in enumerate(params)]
+    _store(search, trials, evaluation)
     return trials
+
+
+def _trial(place: tuple[str, int], number: int, params: Params, evaluation: Evaluation, index: int) -> Trial:
+    """The finished trial of one plan of an evaluation. place : island and generation"""
+    return Trial(
+        number=number,
+        island=place[0],
+        generation=place[1],
+        params=params,
+        objectives=tuple(evaluation.objectives[index].tolist()),
+        violations=tuple(evaluation.violations[index].tolist()),
+    )
+
+
+def _store(search: _Search, trials: Sequence[Trial], evaluation: Evaluation) -> None:
+    if trials:
+        search.record.store(
+            trials,
+            distributions=distributions(search.space),
+            constraint_names=[constraint.name for constraint in evaluation.constraints],
+        )
 
 
 def _check_finite(evaluation: Evaluation, spec: SearchSpec) -> None:
@@ -266,15 +301,34 @@ def _check_finite(evaluation: Evaluation, spec: SearchSpec) -> None:
         )
 
 
-def _result(trials: list[Trial], space: Space, spec: SearchSpec) -> SearchResult:
-    rows = np.array([choice_row(space, trial.params) for trial in trials])
-    objectives = np.array([trial.objectives for trial in trials], np.float64)
-    violations = np.array([trial.violations for trial in trials], np.float64).reshape(len(trials), -1)
+def _result(search: _Search, found: Found | None) -> SearchResult:
+    """The candidates of another engine, and the trials that Optuna suggested."""
+    suggested = [trial for trial in search.finished if trial.island != ELITES]
+    rows = np.array([choice_row(search.space, trial.params) for trial in suggested], np.int64)
+    objectives = np.array([trial.objectives for trial in suggested], np.float64)
+    violations = np.array([trial.violations for trial in suggested], np.float64)
+    evaluations = len(suggested)
+    if found is None:
+        evaluations += search.spec.screened_plans * len(_islands(search.space, search.spec))
+        violations = violations.reshape(len(suggested), -1)
+    else:
+        evaluations += found.evaluations
+        rows = _below(found.rows, rows)
+        objectives = _below(found.evaluation.objectives, objectives)
+        violations = _below(found.evaluation.violations, violations)
     feasible = np.asarray((violations <= 0.0).all(axis=1))
     return SearchResult(
-        plans=plans_from(space, rows),
+        plans=plans_from(search.space, rows),
         objectives=objectives,
         violations=violations,
-        objective_names=tuple(spec.objectives),
+        objective_names=tuple(search.spec.objectives),
         front=feasible_front(objectives, feasible),
+        evaluations=evaluations,
+        recorded=len(search.finished),
+        suggested_from=len(rows) - len(suggested),
     )
+
+
+def _below(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    """(P + Q, N) of (P, N) and (Q, N), where Q may be 0."""
+    return np.concatenate([first, second.reshape(len(second), first.shape[1])])

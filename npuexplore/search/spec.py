@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
@@ -25,25 +26,77 @@ TPE_TRIALS_MAX = 2_000
 """TPE looks at its whole history for every suggestion: beyond this a trial costs more than 0.1 s."""
 
 
-class SearchSpec(Model):
-    """The search of a study: Optuna's sampler over a journal file."""
+Engine = Literal["optuna", "exact", "evolve", "auto"]
 
-    engine: Literal["optuna"] = "optuna"
-    """Who suggests the next plans."""
+KEYS_OF: Mapping[str, frozenset[str]] = {
+    "optuna": frozenset({"sampler", "trials", "population", "screened_plans"}),
+    "exact": frozenset({"eps_frac", "eps_db", "elites"}),
+    "evolve": frozenset({"evaluations", "population", "elites"}),
+    "auto": frozenset({"trials", "evaluations", "population", "eps_frac", "eps_db", "elites"}),
+}
+"""What each engine reads, beside `engine` and `objectives`."""
+OWN_KEYS = frozenset().union(*KEYS_OF.values())
+
+DEFAULTS_OF: Mapping[str, Mapping[str, float]] = {
+    "evolve": {"population": 200},
+    "auto": {"population": 200, "trials": 1_000, "screened_plans": 0, "eps_frac": 0.1, "eps_db": 0.05},
+}
+"""What an engine takes for granted where that is not the key's own default."""
+
+
+class SearchSpec(Model):
+    """The search of a study: who looks for plans, and how long."""
+
+    engine: Engine = "optuna"
+    """`optuna` suggests plans in islands; `exact` proves a front layer by layer; `evolve` looks at tens of
+    thousands of plans; `auto` does all three, each from what the one before found."""
     sampler: Literal["nsga2", "tpe"] = "nsga2"
-    """Optuna's NSGA-II (thousands of cheap trials) or its TPE (a few hundred)."""
+    """Of `optuna`: Optuna's NSGA-II (thousands of cheap trials) or its TPE (a few hundred)."""
     trials: Annotated[int, Field(ge=8, le=50_000)] = 2_000
-    """Plans to evaluate in all; the search of each single structure takes half of them together."""
+    """Plans that `optuna` evaluates in all, half of them in searches of single structures; under `auto`
+    (1,000 unless given) those that its NSGA-II adds to the elites."""
     population: Annotated[int, Field(ge=4, le=1_000)] = 50
-    """Plans per generation; a generation is evaluated as one batch."""
+    """Plans per generation, each evaluated as one batch; 200 under `evolve` and `auto` unless given."""
     screened_plans: Annotated[int, Field(ge=0, le=100_000)] = 8_192
-    """Random plans that are looked at before each sub-search; the best start it, the rest are forgotten."""
+    """Random plans that `optuna` looks at before each sub-search; the best start it, others are forgotten."""
+    evaluations: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    """Plans that `evolve`, and `auto` before Optuna's trials, look at."""
+    eps_frac: Annotated[float, Field(ge=0.0, le=1.0)] = 0.03
+    """How much worse, as a share, a point of the `exact` front may be than a plan that it stands for, in any
+    figure; 0 is every point. Under `auto` (0.1 unless given) that of the front that it starts from."""
+    eps_db: Annotated[float, Field(ge=0.0, le=1.0)] = 0.015
+    """The same for the loss of quality, in dB; 0.05 under `auto` unless given."""
+    elites: Annotated[int, Field(ge=8, le=5_000)] = 500
+    """Points of the front, spread over it, that become finished trials in Optuna's record."""
     objectives: Annotated[tuple[Objective, ...], Field(strict=False)] = (
         "latency_ms",
         "flash_bytes",
         "quality_loss_db",
     )
     """Two to four quantities to minimise, `quality_loss_db` among them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def keys_belong_to_the_engine(cls, given: Any) -> Any:
+        """A key that the engine does not read would be ignored; what it takes for granted is filled in."""
+        engine = given.get("engine", "optuna") if isinstance(given, Mapping) else None
+        if not isinstance(engine, str) or engine not in KEYS_OF:
+            return given
+        foreign = sorted((OWN_KEYS - KEYS_OF[engine]).intersection(given))
+        if foreign:
+            readers = [name for name, keys in KEYS_OF.items() if foreign[0] in keys]
+            raise ValueError(
+                f"{foreign[0]} means nothing to engine {engine}, which reads "
+                f"{', '.join(sorted(KEYS_OF[engine]))}; leave it out or choose engine {' or '.join(readers)}"
+            )
+        return {**DEFAULTS_OF.get(engine, {}), **given}
+
+    @model_serializer(mode="wrap")
+    def with_the_keys_of_its_engine(self, wrapped: Wrapped) -> dict[str, Any]:
+        """What the engine does not read is not mentioned."""
+        document: dict[str, Any] = wrapped(self)
+        left_out = OWN_KEYS - KEYS_OF[self.engine]
+        return {name: value for name, value in document.items() if name not in left_out}
 
     @field_validator("objectives")
     @classmethod

@@ -46,8 +46,8 @@ def test_a_finished_run_holds_results_report_and_networks_and_nothing_half_done(
     }
     curves = {f"curves/{name}.csv" for name in ["baseline", *(pick["name"] for pick in results["picks"])]}
     assert set(snapshot(finished)) == {
-        ".lock", "manifest.json", "timings.json", "search.log", "stages/sensitivity.json", "baseline.npz",
-        "results.json", "report.html", *picks, *stages, *curves,
+        ".lock", "manifest.json", "timings.json", "search.log", "stages/sensitivity.json",
+        "stages/search.json", "baseline.npz", "results.json", "report.html", *picks, *stages, *curves,
     }  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def test_a_study_leaves_alone_what_it_reserves(finished, results):
 def test_results_have_the_documented_keys(results):
     assert results["schema"] == "npuexplore.results/1"
     assert set(results) >= {
-        "study", "profile", "network", "data", "environment", "seeds", "engine", "objectives", "evaluations",
+        "study", "profile", "network", "data", "environment", "seeds", "engine", "search", "objectives",
+        "evaluations",
         "baseline", "sensitivity", "front", "picks", "agreement",
     }  # fmt: skip
     assert set(results["baseline"]["estimates"]) == TOTALS
@@ -137,7 +138,7 @@ def test_neither_results_nor_report_tell_where_when_or_by_whom(finished):
         assert f"{datetime.now(UTC):%Y-%m-%d}" not in text
     timings = json.loads((finished / "timings.json").read_text())
     assert set(timings["seconds"]) == {
-        "data", "baseline", "sensitivity", "search", "retraining", "evaluation"
+        "data", "baseline", "sensitivity", "search", "proof", "retraining", "evaluation"
     }  # fmt: skip
 
 
