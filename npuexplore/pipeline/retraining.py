@@ -12,8 +12,8 @@ from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.segments import prepare_segments, prepare_validation
 from npuexplore.pipeline.study_file import StudyFile
 from npuexplore.pipeline.study_job import Sound, StudyJob
-from npuexplore.search.driver import SearchResult
 from npuexplore.search.picks import Pick
+from npuexplore.search.result import SearchResult
 
 
 def baseline_stage(job: StudyJob, sound: Sound) -> Path:
@@ -85,7 +85,13 @@ def retraining_stage(job: StudyJob, sound: Sound, found: SearchResult, picks: Se
     if all(job.run.pick(pick.name).exists() for pick in picks):
         return
     with job.timed("retraining"):
-        segments = _segments(job, sound)
-        plans = {pick.name: plan_at(found.plans, pick.index, job.problem.network) for pick in picks}
-        trainings = [_training(job, sound, segments, name, plan) for name, plan in plans.items()]
-        _run_trainings(job, "retraining", trainings)
+        _run_trainings(job, "retraining", list(pick_trainings(job, sound, found, picks).values()))
+
+
+def pick_trainings(
+    job: StudyJob, sound: Sound, found: SearchResult, picks: Sequence[Pick]
+) -> dict[str, TrainingJob]:
+    """The retraining of each pick, by name; makes the segments that they learn from."""
+    segments = _segments(job, sound)
+    plans = {pick.name: plan_at(found.plans, pick.index, job.problem.network) for pick in picks}
+    return {name: _training(job, sound, segments, name, plan) for name, plan in plans.items()}
