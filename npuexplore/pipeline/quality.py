@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,42 @@ def _quality_of(mask: FloatArray, batch: SpectralBatch, front_end: FrontEnd, *, 
     return -float(value)
 
 
+@dataclass(frozen=True)
+class Bench:
+    """A trained network and the sound that it is measured on."""
+
+    baseline: TrainedNetwork
+    batch: SpectralBatch
+    front_end: FrontEnd
+    loss: LossName = "log_error_ratio"
+
+    @cached_property
+    def reference_db(self) -> float:
+        """Quality of the network as it is."""
+        return spectral_quality_db(self.baseline, self.batch, self.front_end, loss=self.loss)
+
+    def measured(self, case: Mapping[str, Any]) -> dict[str, Any]:
+        """A case of `cases_of` with its loss; one below 0 (compression that happens to help) counts as 0."""
+        lost_db = round(max(self.reference_db - self._quality_db(case), 0.0), 4)
+        return {**case, "one_shot_loss_db": lost_db}
+
+    def _quality_db(self, case: Mapping[str, Any]) -> float:
+        own, geometry = self.baseline, self.front_end
+        if "layer" not in case:
+            rate = case["skip_rate_frac"]
+            return held_quality_db(own, self.batch, geometry, skip_rate_frac=rate, loss=self.loss)
+        plan = CompressionPlan(layers={case["layer"]: _choice_of(case)})
+        params = one_shot(own.params, plan, own.network)
+        compressed = TrainedNetwork(own.network, params, own.feature_scale, plan, training={})
+        return spectral_quality_db(compressed, self.batch, geometry, loss=self.loss)
+
+
+def cases_of(space: Space) -> list[dict[str, Any]]:
+    """What is measured: one layer's choice each, then one rate of skipped frames each."""
+    layers = [{"layer": layer, **choice.model_dump(mode="json")} for layer, choice in _cases(space)]
+    return [*layers, *({"skip_rate_frac": rate} for rate in _rates(space))]
+
+
 def measure_sensitivity(
     baseline: TrainedNetwork,
     space: Space,
@@ -177,33 +214,19 @@ def measure_sensitivity(
 
     Then one per rate of skipped frames: the loss when every state is held in that share of the frames, evenly
     spread. A gate that learns which frames to skip does better; what retraining leaves of a loss covers that
-    as it does for zeros. Losses below 0 (compression that happens to help) count as 0.
+    as it does for zeros.
     """
-    cases, rates = list(_cases(space)), _rates(space)
-    reference_db = spectral_quality_db(baseline, batch, front_end, loss=loss)
-
-    def lost_db(quality_db: float) -> float:
-        return round(max(reference_db - quality_db, 0.0), 4)
-
+    bench, cases = Bench(baseline, batch, front_end, loss), cases_of(space)
     rows: list[dict[str, Any]] = []
-    for layer, choice in cases:
-        compressed = _with_one_compressed(baseline, layer, choice)
-        loss_db = lost_db(spectral_quality_db(compressed, batch, front_end, loss=loss))
-        rows.append({"layer": layer, **choice.model_dump(mode="json"), "one_shot_loss_db": loss_db})
+    for case in cases:
+        rows.append(bench.measured(case))
         if on_progress:
-            on_progress(len(rows), len(cases) + len(rates))
-    for rate in rates:
-        loss_db = lost_db(held_quality_db(baseline, batch, front_end, skip_rate_frac=rate, loss=loss))
-        rows.append({"skip_rate_frac": rate, "one_shot_loss_db": loss_db})
-        if on_progress:
-            on_progress(len(rows), len(cases) + len(rates))
+            on_progress(len(rows), len(cases))
     return rows
 
 
-def _with_one_compressed(baseline: TrainedNetwork, layer: str, choice: LayerPlan) -> TrainedNetwork:
-    plan = CompressionPlan(layers={layer: choice})
-    params = one_shot(baseline.params, plan, baseline.network)
-    return TrainedNetwork(baseline.network, params, baseline.feature_scale, plan, training={})
+def _choice_of(row: Mapping[str, Any]) -> LayerPlan:
+    return LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields if key in row})
 
 
 def sensitivity_model(
@@ -217,8 +240,7 @@ def sensitivity_model(
     of_layers = [row for row in rows if "layer" in row]
     for row in sorted(of_layers, key=lambda row: row["sparsity_frac"]):
         layer = names.index(row["layer"])
-        choice = LayerPlan.model_validate({key: row[key] for key in LayerPlan.model_fields if key in row})
-        plan = batch_plans([CompressionPlan(layers={row["layer"]: choice})], network)
+        plan = batch_plans([CompressionPlan(layers={row["layer"]: _choice_of(row)})], network)
         bits = int(bits_keys(plan)[0, layer])
         zeros = int(zeros_keys(plan)[0, layer])
         if zeros == 0:

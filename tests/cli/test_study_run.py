@@ -47,6 +47,7 @@ def test_a_finished_run_holds_results_report_and_networks_and_nothing_half_done(
     curves = {f"curves/{name}.csv" for name in ["baseline", *(pick["name"] for pick in results["picks"])]}
     assert set(snapshot(finished)) == {
         ".lock", "manifest.json", "timings.json", "search.log", "stages/sensitivity.json",
+        "stages/sensitivity-rows.jsonl",
         "stages/search.json", "baseline.npz", "results.json", "report.html", *picks, *stages, *curves,
     }  # fmt: skip
 

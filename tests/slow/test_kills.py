@@ -24,6 +24,7 @@ MOMENTS = (
     "curves/baseline.csv",
     "baseline.npz",
     "stages",
+    "stages/sensitivity-rows.jsonl",
     "stages/sensitivity.json",
     "search.log",
     "training",
