@@ -1,4 +1,4 @@
-"""The stage that measures what compressing one layer at a time costs, each case once, in several processes."""
+"""The stage that measures what compressing one layer at a time costs, by several processes."""
 
 from __future__ import annotations
 
