@@ -103,31 +103,51 @@ def mended_entries(path: Path) -> list[dict[str, Any]]:
 
     Says so in the log. Raises BadInput when an earlier line is damaged.
     """
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    lines = content[:whole].splitlines(keepends=True)
-    entries: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        entry = entry_of(line)
-        if entry is not None:
-            entries.append(entry)
-        elif number == len(lines):
-            whole -= len(line)
-        else:
+    with path.open("r+b") as stream:
+        content = stream.read()
+        lines, torn_bytes = whole_lines(content)
+        entries = [entry for entry in map(entry_of, lines) if entry is not None]
+        if len(entries) < len(lines):
+            number = next(number for number, line in enumerate(lines, start=1) if entry_of(line) is None)
             raise BadInput(
-                f"{path}:{number}: this line of the search journal is damaged; "
-                "remove the file to search again"
+                f"{path}:{number}: this line of the search journal is damaged; `npuexplore study repair` "
+                "says what can be kept, or remove the file to search again"
             )
-    if whole < len(content):
-        os.truncate(path, whole)
-        LOG.warning("%s: a torn end of %d bytes was cut off", path, len(content) - whole)
+        if torn_bytes:
+            LOG.warning("%s: cut off a torn end of %d bytes", path, torn_bytes)
+        cut(stream.fileno(), content, lines)
     return entries
+
+
+def whole_lines(content: bytes) -> tuple[list[bytes], int]:
+    """Lines with their ends, and how many bytes of a torn one follow; a stray carriage return ends none.
+
+    >>> whole_lines(b'{"a": 1}\\n{"b": ')
+    ([b'{"a": 1}\\n'], 6)
+    """
+    *whole, rest = content.split(b"\n")
+    lines = [line + b"\n" for line in whole]
+    if entry_of(rest) is not None:
+        return [*lines, rest + b"\n"], 0
+    if lines and entry_of(lines[-1]) is None:
+        return lines[:-1], len(lines[-1]) + len(rest)
+    return lines, len(rest)
+
+
+def cut(descriptor: int, content: bytes, lines: list[bytes]) -> None:
+    """Make a journal with this content end where its last whole line ends."""
+    length = sum(map(len, lines))
+    if length > len(content):
+        os.lseek(descriptor, 0, os.SEEK_END)
+        _write(descriptor, b"\n")
+    elif length < len(content):
+        os.ftruncate(descriptor, length)
 
 
 def entry_of(line: bytes) -> dict[str, Any] | None:
     """What a line of a journal says; None when it is damaged."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

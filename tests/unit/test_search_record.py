@@ -152,7 +152,7 @@ def test_a_torn_end_is_cut_off_with_a_word_about_it(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="npuexplore"), opened(path) as record:
         assert record.finished_trials() == trials(2)
     assert path.read_bytes() == whole
-    assert [line.getMessage() for line in caplog.records] == [f"{path}: a torn end of 19 bytes was cut off"]
+    assert [line.getMessage() for line in caplog.records] == [f"{path}: cut off a torn end of 19 bytes"]
 
 
 @pytest.mark.parametrize(
