@@ -1,0 +1,101 @@
+"""docs/results/search/README.md, from what benchmarks/search_front.py measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+HEAD = """# How much of the front searches find
+
+Written by `python benchmarks/search_front.py --keep` (extra `bench`: pymoo 0.6.2, moocore 0.3.2); every
+figure is one of `search-front.json`. `{network}` on `{part}`, {designs:.3g} designs: mean latency, flash
+and loss of quality, no limits, one seed. Seconds are of the process on one core. Hypervolume is in log10
+of time and bytes and in linear dB, from the ideal to 1.1 times the way to the worst of the reference
+front. The profile states no energy, so energy is no objective here.
+"""
+
+LOSSES = """## The losses
+
+Measured, not assumed (`losses.json`, by `python benchmarks/one_shot_losses.py --data FOLDER`): the
+shipped network is compressed at once, without retraining, on the calibration mixtures of
+`studies/baseline.yaml` in what `npuexplore data fetch debian-speech` gets. {measured_choices:,} choices and
+rates of skipped frames were measured alone; between measured sparsities losses lie on straight lines.
+Studies add such losses up and expect retraining to leave {recovery_frac:g} of them until picks tell; so does
+the separable model here.
+
+Layers do not lose a sum. The full model adds, for each pair of layers, a share of the smaller of their
+two losses, by least squares over {measured_pairs:,} measured pairs, and is never below the worst layer
+alone:
+
+| layers | share |
+|---|---|
+{shares}
+
+That is no sum over layers, so that `exact` refuses it. Of {whole_plans:,} measured whole plans that no
+fit has seen, before retraining:
+
+| model | mean error, dB | Kendall's tau |
+|---|---|---|
+| sum | {summed} |
+| with pairs | {coupled} |
+
+How skipped frames and zeros act on each other was not measured; the two add up in both models.
+"""
+
+SEPARABLE = """## Losses that add up
+
+Share of the front within 1 % and 0.005 dB of every design. Tables of all layers' choices
+({layer_states:,} layer states) take {tables_seconds:g} s once; the 10 % front takes {exact_seconds:g} s
+in all, with at most {exact_resident_mb:,} MB resident. `evolve` looks at {evaluations_per_s:,} designs a
+second, selection included.
+"""
+
+FULL = """## Losses that act on each other
+
+Share of the best-known front, {points:,} designs: `best-known.npz`, SHA-256
+`{sha256}`, made by
+`python benchmarks/best_known_front.py`. `auto` starts from elites of the separable front. `evolve` looks at
+{rate:,} designs a second.
+"""
+
+COLUMNS = "| search | evaluations | seconds | points | share of hypervolume |\n|---|---|---|---|---|"
+SOURCES = """What the best-known front is made of; `kept` are designs that no other search beats.
+
+| search | evaluations | seconds | points | kept | share of hypervolume |
+|---|---|---|---|---|---|"""
+
+
+def page(found: Mapping[str, Any]) -> str:
+    losses, best = found["losses"], found["best_known"]
+    shares = "\n".join(f"| {pair} | {share:+.4f} |" for pair, share in losses["coupling"].items())
+    models = {
+        key: "{mean_error_db:g} | {kendall_tau:g}".format(**losses[key]) for key in ("summed", "coupled")
+    }
+    full = FULL.format(rate=found["full_evaluations_per_s"], **best)
+    return "\n".join(
+        [
+            HEAD.format(**found),
+            LOSSES.format(**{**losses, **models}, shares=shares),
+            f"{SEPARABLE.format(**found)}\n{COLUMNS}\n{rows_of(found['separable'])}\n",
+            f"{full}\n{COLUMNS}\n{rows_of(found['full_model'])}\n",
+            f"{SOURCES}\n{rows_of(best['searches'])}\n",
+        ]
+    )
+
+
+def rows_of(rows: Rows) -> str:
+    return "\n".join(row_of(name, row) for name, row in rows.items())
+
+
+def row_of(name: str, row: Mapping[str, Any]) -> str:
+    cells = [
+        name,
+        f"{row['evaluations']:,}" if row["evaluations"] else "",
+        f"{row['seconds']:g}",
+        f"{row['points']:,}",
+        *([f"{row['points_kept']:,}"] if "points_kept" in row else []),
+        f"{row['hypervolume_frac']:.4f}",
+    ]
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,189 @@
+"""The problem that searches are compared on: a space, a part, and losses as they were measured.
+
+`tinylstm` on ethos-u55-128 with at least 1e14 designs: mean latency, flash and loss of quality. What layers
+lose alone and together lies in docs/results/search/losses.json (benchmarks/one_shot_losses.py). Alone, losses
+add up, on straight lines between measured sparsities: the sensitivity model of studies. Together, two layers
+lose a share of the smaller of their losses on top, as fitted to measured pairs, and never less than the worse
+of them alone: that is no sum over layers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from npuexplore.errors import BadInput
+from npuexplore.hardware.load import load_profile
+from npuexplore.pipeline.quality import SensitivityModel, sensitivity_model
+from npuexplore.pipeline.study_file import PickSpec
+from npuexplore.search.engines.auto import by_factors
+from npuexplore.search.engines.layers import rate_column
+from npuexplore.search.engines.separable import SeparableModel, separable_model
+from npuexplore.search.space import Space, SpaceSpec, space_for
+from npuexplore.workload.load import load_network
+
+FOLDER = Path(__file__).parents[1] / "docs" / "results" / "search"
+LOSSES = FOLDER / "losses.json"
+
+PART, NETWORK = "ethos-u55-128", "tinylstm"
+OBJECTIVES = ("mean_latency_ms", "flash_bytes", "quality_loss_db")
+SPEC = SpaceSpec(
+    sparsity_frac=tuple(round(0.02 * step, 2) for step in range(50)),
+    blocks=((1, 4), (1, 16), (2, 16), (4, 4), (8, 8), (16, 1), (16, 16)),
+    activation_bits=(8, 16),
+    skip_rate_frac=tuple(round(0.04 * step, 2) for step in range(16)),
+)
+WORST = 1.1
+"""Where hypervolume ends, on the way from the ideal to the worst of the reference front."""
+
+Row = Mapping[str, Any]
+Coupling = Mapping[tuple[int, int], float]
+
+
+def problem_space() -> Space:
+    """1.68e14 designs."""
+    return space_for(SPEC, load_network(NETWORK))
+
+
+def measured_losses() -> dict[str, Any]:
+    """Raises BadInput where they are missing."""
+    if not LOSSES.is_file():
+        raise BadInput(f"{LOSSES.name}: no such file; make it with benchmarks/one_shot_losses.py")
+    return dict(json.loads(LOSSES.read_text(encoding="utf-8")))
+
+
+def filled(rows: Sequence[Row]) -> Iterator[Row]:
+    """Measured rows, with a row for every sparsity of the space, on straight lines between measured ones.
+
+    A layer without zeros, at the most bits, is where the lines begin.
+    """
+
+    def kind(row: Row) -> str:
+        return json.dumps([row.get("layer"), row.get("structure"), row.get("block")])
+
+    dense = [row for row in rows if row.get("structure") == "dense"]
+    start = {row["layer"]: row for row in sorted(dense, key=_bits)}
+    for _, group in groupby(sorted(rows, key=kind), key=kind):
+        own = list(group)
+        if own[0].get("structure", "dense") == "dense":
+            yield from own
+            continue
+        known = sorted([start[own[0]["layer"]], *own], key=lambda row: row["sparsity_frac"])
+        at, lost = zip(*((row["sparsity_frac"], row["one_shot_loss_db"]) for row in known), strict=True)
+        for sparsity in SPEC.sparsity_frac[1:]:
+            loss_db = round(float(np.interp(sparsity, at, lost)), 4)
+            yield {**own[0], "sparsity_frac": sparsity, "one_shot_loss_db": loss_db}
+
+
+def _bits(row: Row) -> tuple[int, int]:
+    return row["weight_bits"], row["activation_bits"]
+
+
+def summed_model(losses: Row) -> SensitivityModel:
+    """The losses of layers alone, as studies add them up before any pick was retrained."""
+    recovery_frac = float(PickSpec().recovery_frac)
+    return sensitivity_model(list(filled(losses["rows"])), load_network(NETWORK), recovery_frac=recovery_frac)
+
+
+def together(own: np.ndarray, coupling: Coupling) -> np.ndarray:
+    """(P,) loss of layers that lose own (P, L) dB alone."""
+    total = own.sum(axis=1)
+    for (first, second), share in coupling.items():
+        total = total + share * np.minimum(own[:, first], own[:, second])
+    return np.maximum(total, own.max(axis=1))
+
+
+def fitted_coupling(losses: Row) -> dict[tuple[int, int], float]:
+    """Per pair of layers: the share of the smaller loss that the pair loses on top, by least squares.
+
+    Each measured pair counts by its own losses, so that mild plans, which searches are about, count too.
+    """
+    names = [layer.name for layer in load_network(NETWORK).layers]
+    found = {}
+    for pair in combinations(names, 2):
+        rows = [row for row in losses["pairs"] if tuple(row["alone_db"]) == pair]
+        alone = np.array([list(row["alone_db"].values()) for row in rows])
+        weight = 1.0 / np.maximum(alone.sum(axis=1), 0.1)
+        extra = weight * (np.array([row["together_db"] for row in rows]) - alone.sum(axis=1))
+        smaller = weight * alone.min(axis=1)
+        share = float(extra @ smaller / (smaller @ smaller))
+        found[names.index(pair[0]), names.index(pair[1])] = round(share, 4)
+    return found
+
+
+def losses_document(losses: Row) -> dict[str, Any]:
+    """How near sums and coupled losses come to whole plans that no fit has seen, all before retraining."""
+    names = [layer.name for layer in load_network(NETWORK).layers]
+    coupling = fitted_coupling(losses)
+    alone = np.array([list(row["alone_db"].values()) for row in losses["whole"]])
+    measured = np.array([row["together_db"] for row in losses["whole"]])
+
+    def beside(predicted: np.ndarray) -> dict[str, float]:
+        tau = float(kendalltau(predicted, measured).statistic)
+        mean_error_db = float(np.abs(predicted - measured).mean())
+        return {"mean_error_db": round(mean_error_db, 3), "kendall_tau": round(tau, 3)}
+
+    return {
+        "measured_choices": len(losses["rows"]),
+        "measured_pairs": len(losses["pairs"]),
+        "recovery_frac": float(PickSpec().recovery_frac),
+        "coupling": {
+            f"{names[first]}, {names[second]}": share for (first, second), share in coupling.items()
+        },
+        "whole_plans": len(measured),
+        "summed": beside(alone.sum(axis=1)),
+        "coupled": beside(together(alone, coupling)),
+    }
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Design rows (P, K) to (P, 3): log10 ms, log10 bytes, dB."""
+
+    model: SeparableModel
+    coupling: Coupling
+
+    def summed(self, rows: np.ndarray) -> np.ndarray:
+        return by_factors(self.model.evaluate(rows).objectives, OBJECTIVES)
+
+    def full(self, rows: np.ndarray) -> np.ndarray:
+        losses, asked = self.model.losses, self.model.look_up
+        choices = asked.choices_of(rows)
+        own = np.stack([each[choices[:, layer]] for layer, each in enumerate(losses.of_layers)], axis=1)
+        apart = losses.of(choices, rows[:, rate_column(self.model.space)]) - own.sum(axis=1)
+        found = asked.with_losses(rows, apart + together(own, self.coupling))
+        return by_factors(found.objectives, OBJECTIVES)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(parameter.choices) for parameter in self.model.space.parameters]
+
+
+def load_problem() -> Problem:
+    """Tables of all layers' choices (seconds). Raises BadInput where losses were not measured."""
+    losses = measured_losses()
+    model = separable_model(
+        problem_space(),
+        load_profile(PART),
+        objectives=OBJECTIVES,
+        constraints=(),
+        loss_db=summed_model(losses).loss_db,
+    )
+    return Problem(model, fitted_coupling(losses))
+
+
+def problem_digest() -> str:
+    """Of the space and the measured losses; what the part makes of them is looked at design by design."""
+    parameters = [[each.name, list(each.choices)] for each in problem_space().parameters]
+    losses = measured_losses()
+    coupling = [[*pair, share] for pair, share in fitted_coupling(losses).items()]
+    made_of = [PART, NETWORK, OBJECTIVES, parameters, PickSpec().recovery_frac, losses["rows"], coupling]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
