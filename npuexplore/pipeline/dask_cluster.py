@@ -55,6 +55,7 @@ class DaskCluster:
         with self._connected() as client, meeting_place(self.folder) as meeting:
             _refuse_unfit_workers(client, meeting, self.address)
             _Errand(client, meeting, self.address, on_message).run(tasks)
+        _look_again(self.folder)
 
     @contextmanager
     def _connected(self) -> Iterator[Client]:
@@ -70,6 +71,12 @@ class DaskCluster:
                 yield client
             finally:
                 client.close(timeout=CONNECT_SECONDS)
+
+
+def _look_again(folder: Path) -> None:
+    """Lists every folder: a network's file system may else say for a while that a new file is not there."""
+    for _ in folder.rglob("*"):
+        pass
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from npuexplore.train.apply import one_shot
 from npuexplore.train.best import Diverged
 from npuexplore.train.fit import FitRecipe, FitResult, FitState, RetrainRecipe, fit
 from npuexplore.train.model import init_params
+from npuexplore.train.params import unflatten
 from npuexplore.units import FloatArray
 from npuexplore.workload.network import Network
 
@@ -75,9 +77,12 @@ def _train_in_worker(job: TrainingJob, send: Send) -> None:
 
 def train(job: TrainingJob, *, on_progress: Progress | None = None) -> TrainedNetwork:
     """Trains one network, from its saved state if there is one, and writes `job.output`."""
-    source = BatchSource(job.network, job.mixtures, job.pool_folder, job.recipe.batch, job.seed)
+    source = _source(job)
     params, feature_scale = _starting_point(job, source)
-    result = _learned(job, source, params, feature_scale, on_progress)
+    try:
+        result = _learned(job, source, params, feature_scale, on_progress)
+    except Diverged as error:
+        raise _with_best_kept(job, error, feature_scale) from None
     trained = TrainedNetwork(
         network=job.network,
         params=result.params,
@@ -90,14 +95,43 @@ def train(job: TrainingJob, *, on_progress: Progress | None = None) -> TrainedNe
     return trained
 
 
+def train_until(job: TrainingJob, step: int, *, on_progress: Progress | None = None) -> float:
+    """Trains up to a step, from the saved state if there is one, and saves the state; writes no network.
+
+    Returns the loss in dB on the validation mixtures: of the best network so far, or while masks still move,
+    of the network with all its zeros taken at once. Not a number where the training diverged.
+    """
+    source = _source(job)
+    params, feature_scale = _starting_point(job, source)
+    state = _saved_state(job)
+    if state is not None and state.step > step:
+        job.state.unlink()
+    try:
+        _learned(job, source, params, feature_scale, on_progress, until=step)
+    except Diverged:
+        return math.nan
+    state, validate = _saved_state(job), _validator(job, feature_scale, source.geometry())
+    if state is None or validate is None or job.plan is None:
+        raise ValueError(f"{job.name}: without a plan, validation mixtures and steps there is no rung")
+    if len(state.arrays["validation"]):
+        return float(state.arrays["validation"][:, 1].min())
+    return validate(one_shot(unflatten(state.arrays, "params/"), job.plan, job.network))
+
+
+def _source(job: TrainingJob) -> BatchSource:
+    return BatchSource(job.network, job.mixtures, job.pool_folder, job.recipe.batch, job.seed)
+
+
 def _learned(
     job: TrainingJob,
     source: BatchSource,
     params: Params,
     feature_scale: FloatArray,
     on_progress: Progress | None,
+    *,
+    until: int | None = None,
 ) -> FitResult:
-    """The parameters that a job ends with. A run that diverges leaves the best network beside its state."""
+    """The parameters that a job ends with, or stops with for a while. Raises Diverged."""
     if job.plan is not None and is_offline(job.recipe):
         masks = layer_masks(params, job.plan, job.network)
         return FitResult(one_shot(params, job.plan, job.network), masks, np.empty(0, np.float32))
@@ -113,23 +147,21 @@ def _learned(
 
     geometry, state = source.geometry(), _saved_state(job)
     first = 0 if state is None else state.step
-    try:
-        with batches_ahead(source, start=first, stop=job.recipe.steps) as batch_at:
-            return fit(
-                job.network,
-                params,
-                batch_at,
-                job.recipe,
-                synthesis=geometry.synthesis,
-                feature_scale=feature_scale,
-                plan=job.plan,
-                state=state,
-                on_checkpoint=keep,
-                on_step=tell,
-                validate=_validator(job, feature_scale, geometry),
-            )
-    except Diverged as error:
-        raise _with_best_kept(job, error, feature_scale) from None
+    with batches_ahead(source, start=first, stop=until or job.recipe.steps) as batch_at:
+        return fit(
+            job.network,
+            params,
+            batch_at,
+            job.recipe,
+            synthesis=geometry.synthesis,
+            feature_scale=feature_scale,
+            plan=job.plan,
+            state=state,
+            until=until,
+            on_checkpoint=keep,
+            on_step=tell,
+            validate=_validator(job, feature_scale, geometry),
+        )
 
 
 def is_offline(recipe: FitRecipe) -> bool:

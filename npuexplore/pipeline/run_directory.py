@@ -53,6 +53,11 @@ class RunDirectory:
         return self.folder / "search.log"
 
     @property
+    def halving(self) -> Path:
+        """Optuna's journal of the plans that competed for being picks."""
+        return self.folder / "halving.log"
+
+    @property
     def results(self) -> Path:
         """`results.json`"""
         return self.folder / "results.json"
@@ -228,7 +233,8 @@ def _empty(run: RunDirectory) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for path in [run.start, run.baseline, run.journal, run.results, run.report, run.timings, run.manifest]:
+    made = [run.start, run.baseline, run.journal, run.halving, run.results, run.report, run.timings]
+    for path in [*made, run.manifest]:
         path.unlink(missing_ok=True)
 
 

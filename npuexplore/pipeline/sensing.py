@@ -22,7 +22,7 @@ from npuexplore.pipeline.run_directory import RunDirectory, digest, read_stage, 
 from npuexplore.pipeline.segments import prepare_validation
 from npuexplore.pipeline.start import digest_of
 from npuexplore.pipeline.study_job import Sound, StudyJob
-from npuexplore.pipeline.workers import Send, Task, run_tasks
+from npuexplore.pipeline.workers import Send, Task
 from npuexplore.train.losses import LossName
 from npuexplore.workload.counts import network_tables
 from npuexplore.workload.network import Network
@@ -121,7 +121,7 @@ def _measure(
         for first in range(workers)
     ]
     tasks = [Task(f"sensitivity {at}", _measure_share, share) for at, share in enumerate(shares)]
-    run_tasks(tasks, workers=workers, on_message=on_row)
+    job.executor.run(tasks, on_message=on_row)
 
 
 def _macs(network: Network, pairs: Sequence[Pair], cases: Sequence[Case]) -> int:

@@ -19,6 +19,7 @@ from npuexplore.pipeline.data import (
     data_document,
     evaluation_sets,
 )
+from npuexplore.pipeline.halving import halving_document, halving_stage
 from npuexplore.pipeline.listening import score_network, skipped_share
 from npuexplore.pipeline.objectives import evaluator
 from npuexplore.pipeline.problem import problem_document
@@ -101,7 +102,7 @@ def _run_stages(job: StudyJob, sound: Sound) -> None:
     found = search_stage(job, model, rows)
     if until == "search":
         return
-    chosen = chosen_picks(job, found)
+    chosen = halving_stage(job, sound, found, chosen_picks(job, found))
     retraining_stage(job, sound, found, chosen.picks)
     if until == "retraining":
         return
@@ -152,7 +153,7 @@ def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def _publish(job: StudyJob, outcome: Outcome) -> None:
-    results = assemble(outcome, job.run)
+    results = {**assemble(outcome, job.run), **halving_document(job.run)}
     page = render_page(json.loads(json.dumps(results)))
     write_text(job.run.report, page)
     write_json(job.run.results, results)

@@ -61,6 +61,7 @@ def fit(
     feature_scale: FloatArray,
     plan: CompressionPlan | None = None,
     state: FitState | None = None,
+    until: int | None = None,
     on_checkpoint: Callable[[FitState], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
     validate: Callable[[Params], float] | None = None,
@@ -69,9 +70,10 @@ def fit(
 
     batch_at gives the batch of a step and depends on nothing else; it runs one step ahead in a thread.
     synthesis : (F, K) spreads mask bands over bins ; feature_scale : (F,) deviation of each feature.
-    `state` continues a stopped run. on_checkpoint gets a FitState every recipe.checkpoint_steps and
-    at the end; on_step gets the number of finished steps and the loss in dB. `validate` gives the loss in dB
-    of a network on what it does not learn from; with it, the best network is what comes back.
+    `state` continues a stopped run, and `until` stops one after so many steps of its recipe, for later.
+    on_checkpoint gets a FitState every recipe.checkpoint_steps and at the end; on_step gets the number of
+    finished steps and the loss in dB. `validate` gives the loss in dB of a network on what it does not learn
+    from; with it, the best network is what comes back.
     Raises BadInput for a plan that cannot be trained or a state of another network, Diverged when the loss
     is not finite or a network that was good is no longer.
     """
@@ -82,7 +84,8 @@ def fit(
         run = fresh_run(params, network, task.learning, ranges=task.learns_ranges)
     else:
         run = continued_run(state, params, network, task.learning, ranges=task.learns_ranges)
-    batches = _prefetched(batch_at, run.step, recipe.steps)
+    last = recipe.steps if until is None else min(until, recipe.steps)
+    batches = _prefetched(batch_at, run.step, last)
     with threadpool_limits(1, "blas"), team_of(task) as team, closing(batches):
         for batch in batches:
             if not _patient(run, recipe):
@@ -94,7 +97,9 @@ def fit(
                 _validate(run, task, validate)
             if on_step is not None:
                 on_step(run.step, loss)
-            if on_checkpoint is not None and _due(run.step, recipe.checkpoint_steps, recipe):
+            if on_checkpoint is not None and (
+                run.step == last or _due(run.step, recipe.checkpoint_steps, recipe)
+            ):
                 on_checkpoint(run.state())
     return _result(run, task)
 

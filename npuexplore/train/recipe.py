@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_serializer
+from pydantic import Field, PositiveFloat, PositiveInt, model_serializer, model_validator
 from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.documents.model import Model
@@ -14,6 +14,7 @@ Method = Literal["gradual", "learned", "frozen", "offline"]
 """How masks come about; words of the YAML."""
 Budget = Literal["layer", "network"]
 Ranges = Literal["tracked", "learned"]
+Pruner = Literal["asha", "hyperband"]
 
 
 class FitRecipe(Model):
@@ -51,6 +52,19 @@ class Distillation(Model):
     """Share of the loss that asks for it."""
 
 
+class Halving(Model):
+    """Plans of about a pick's cost are retrained with it for a while; the best of them becomes the pick."""
+
+    pruner: Pruner = "asha"
+    """Who stops candidates: Optuna's successive halving, or its Hyperband, which gives some more time."""
+    rivals: Annotated[int, Field(ge=1, le=31)] = 3
+    """Plans that compete with each pick."""
+    first_rung_steps: PositiveInt = 100
+    """Steps of retraining before the first comparison."""
+    reduction_factor: Annotated[int, Field(ge=2, le=16)] = 2
+    """One in so many goes on from a rung, and the next is after so many times its steps."""
+
+
 class RetrainRecipe(FitRecipe):
     """How a compressed network is made of a trained one."""
 
@@ -65,8 +79,26 @@ class RetrainRecipe(FitRecipe):
     """Of outputs without bounds (dense layers with relu or none): `tracked`, a running mean of the largest
     magnitude; or `learned` from there on with the weights."""
 
+    halving: Halving | None = None
+    """A competition for the picks; without it, what the search chose is retrained."""
+
+    @model_validator(mode="after")
+    def halving_has_something_to_compare(self) -> RetrainRecipe:
+        """A rung lies before the end of a retraining in which something learns."""
+        if self.halving is None:
+            return self
+        if self.method == "offline":
+            raise ValueError("halving: under method offline nothing learns; leave halving out")
+        if self.halving.first_rung_steps >= self.steps:
+            raise ValueError(
+                f"halving.first_rung_steps: got {self.halving.first_rung_steps}; it must be below steps, "
+                f"{self.steps}"
+            )
+        return self
+
     @model_serializer(mode="wrap")
-    def without_ranges_that_are_tracked(self, wrapped: Wrapped) -> dict[str, Any]:
-        """Ranges are mentioned where they are learned."""
+    def without_what_is_as_ever(self, wrapped: Wrapped) -> dict[str, Any]:
+        """Ranges are mentioned where they are learned, halving where there is any."""
         document: dict[str, Any] = wrapped(self)
-        return {name: value for name, value in document.items() if (name, value) != ("ranges", "tracked")}
+        usual = {"ranges": "tracked", "halving": None}
+        return {name: value for name, value in document.items() if (name, value) not in usual.items()}
