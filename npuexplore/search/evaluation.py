@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.compression.plan import PlanBatch
+from npuexplore.errors import BadInput
 from npuexplore.units import FloatArray
 
 
@@ -51,3 +52,20 @@ def violations_of(values: FloatArray, constraints: tuple[Constraint, ...]) -> Fl
     """
     limits = np.array([constraint.limit for constraint in constraints], np.float64)
     return np.asarray(values / limits - 1.0)
+
+
+def check_finite(evaluation: Evaluation, objectives: Sequence[str]) -> None:
+    """Raises BadInput that names the objectives, or the limits, of which some value is not finite."""
+    finite = np.isfinite(evaluation.objectives)
+    if not finite.all():
+        names = [name for name, column in zip(objectives, finite.T, strict=True) if not column.all()]
+        raise BadInput(
+            f"search.objectives: {', '.join(names)} is not a finite number for some plans on this part; "
+            "choose other objectives or complete the profile"
+        )
+    if not np.isfinite(evaluation.violations).all():
+        limits = ", ".join(limit.name for limit in evaluation.constraints)
+        raise BadInput(
+            f"study limits: one of {limits} is not a finite number for some plans; leave that limit out or "
+            "complete the profile"
+        )
