@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from npuexplore.audio.rooms import room_response
 from npuexplore.audio.voice import change_pitch, median_f0_hz
 from npuexplore.documents.model import Model
 from npuexplore.units import FloatArray
@@ -34,14 +33,12 @@ _Decibels = Annotated[float, Field(ge=-90.0, le=60.0)]
 _Speed = Annotated[float, Field(ge=0.5, le=2.0)]
 _Pitch = Annotated[float, Field(ge=50.0, le=400.0)]
 _Reverberation = Annotated[float, Field(ge=0.01, le=5.0)]
-_Distance = Annotated[float, Field(ge=0.1, le=20.0)]
 _Slope = Annotated[float, Field(ge=-24.0, le=24.0)]
 _Frequency = Annotated[float, Field(ge=10.0, le=48_000.0)]
 DecibelRange = Annotated[tuple[_Decibels, _Decibels], Field(strict=False), AfterValidator(rising)]
 SpeedRange = Annotated[tuple[_Speed, _Speed], Field(strict=False), AfterValidator(rising)]
 PitchRange = Annotated[tuple[_Pitch, _Pitch], Field(strict=False), AfterValidator(rising)]
 SecondsRange = Annotated[tuple[_Reverberation, _Reverberation], Field(strict=False), AfterValidator(rising)]
-DistanceRange = Annotated[tuple[_Distance, _Distance], Field(strict=False), AfterValidator(rising)]
 SlopeRange = Annotated[tuple[_Slope, _Slope], Field(strict=False), AfterValidator(rising)]
 FrequencyRange = Annotated[tuple[_Frequency, _Frequency], Field(strict=False), AfterValidator(rising)]
 
@@ -61,10 +58,6 @@ class Augmentation(Model):
     room_frac: Fraction = 0.75
     """Share of speech segments heard in a synthetic room; the reverberant speech is the target."""
     room_t60_s: SecondsRange = (0.12, 0.6)
-    room_distance_m: DistanceRange = (0.3, 2.5)
-    """Between talker and listener; beyond about a metre the room is louder than the talker."""
-    noise_room_frac: Fraction = 0.3
-    """Share of recorded noises heard in a synthetic room."""
     shaping_frac: Fraction = 1.0
     """Share of batch items whose speech, and whose noise, passes a random channel."""
     knots_db: Annotated[float, Field(ge=0.0, le=30.0)] = 8.0
@@ -103,26 +96,28 @@ def vary_voice(
     return change_speed(samples, rng.uniform(*settings.speech_speed))
 
 
+def room_response(settings: Augmentation, *, rate_hz: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A direct path and an exponentially decaying diffuse tail (Polack's model)."""
+    t60_s = rng.uniform(*settings.room_t60_s)
+    time_s = np.arange(int(t60_s * rate_hz)) / rate_hz
+    tail = rng.standard_normal(time_s.size) * 10.0 ** (-3.0 * time_s / t60_s)
+    tail *= np.minimum(time_s / 0.003, 1.0)
+    direct_to_reverberant_db = rng.uniform(0.0, 12.0)
+    tail *= 10.0 ** (-direct_to_reverberant_db / 20.0) / np.sqrt(np.square(tail).sum() + 1e-12)
+    tail[0] = 1.0
+    return tail.astype(np.float32)
+
+
 def in_room(
-    samples: FloatArray,
-    settings: Augmentation,
-    *,
-    frac: float,
-    rate_hz: int,
-    rng: np.random.Generator,
+    samples: FloatArray, settings: Augmentation, *, rate_hz: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The samples in a random room, or as they are; `frac` of all are in one."""
-    if rng.random() >= frac:
+    """The samples in a random room, or as they are."""
+    if rng.random() >= settings.room_frac:
         return np.asarray(samples, np.float32)
     from scipy.signal import oaconvolve
 
-    response = room_response(
-        distance_m=rng.uniform(*settings.room_distance_m),
-        t60_s=rng.uniform(*settings.room_t60_s),
-        rate_hz=rate_hz,
-        rng=rng,
-    )
-    return np.asarray(oaconvolve(samples, response)[: len(samples)], np.float32)
+    wet = oaconvolve(samples, room_response(settings, rate_hz=rate_hz, rng=rng))
+    return np.asarray(wet[: len(samples)], np.float32)
 
 
 def channel_gains(

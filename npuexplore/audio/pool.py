@@ -102,8 +102,7 @@ def _speech_segment(
     if not crop.any():
         crop = around_loudest(recording.samples, stretch)
     varied = vary_voice(crop, settings, rate_hz=rate_hz, rng=rng)
-    wet = in_room(varied, settings, frac=settings.room_frac, rate_hz=rate_hz, rng=rng)
-    return random_crop(wet, samples, rng)
+    return random_crop(in_room(varied, settings, rate_hz=rate_hz, rng=rng), samples, rng)
 
 
 def _noise_segment(
@@ -129,8 +128,7 @@ def _noise_segment(
     recording = noises[int(rng.integers(len(noises)))]
     stretch = int(samples * max(settings.noise_speed)) + 64
     faster = change_speed(random_crop(recording.samples, stretch, rng), rng.uniform(*settings.noise_speed))
-    wet = in_room(faster, settings, frac=settings.noise_room_frac, rate_hz=rate_hz, rng=rng)
-    return random_crop(wet, samples, rng)
+    return random_crop(faster, samples, rng)
 
 
 def _coloured(samples: int, rng: np.random.Generator) -> FloatArray:

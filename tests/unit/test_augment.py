@@ -10,6 +10,7 @@ from npuexplore.audio.augment import (
     change_speed,
     channel_gains,
     in_room,
+    room_response,
     slow_gains,
     vary_voice,
 )
@@ -121,18 +122,28 @@ def test_pitches_reach_from_85_to_260_hz():
     assert 240.0 < max(found) < 270.0
 
 
+def test_a_room_begins_with_the_direct_sound_and_decays_by_60_db():
+    settings = Augmentation(room_t60_s=(0.4, 0.4))
+    response = room_response(settings, rate_hz=RATE_HZ, rng=np.random.default_rng(2)).astype(np.float64)
+    assert response.size == int(0.4 * RATE_HZ)
+    assert response[0] == 1.0
+    early, late = (np.square(part).mean() for part in (response[800:1_600], response[-800:]))
+    seconds_between = (response.size - 400 - 1_200) / RATE_HZ
+    assert 10.0 * np.log10(early / late) == pytest.approx(60.0 * seconds_between / 0.4, abs=3.0)
+
+
 @pytest.mark.parametrize("t60_s", [0.01, 5.0])
 def test_the_shortest_and_the_longest_room_keep_the_length_of_the_sound(t60_s):
-    settings = Augmentation(room_t60_s=(t60_s, t60_s))
+    settings = Augmentation(room_frac=1.0, room_t60_s=(t60_s, t60_s))
     voice = tiny_study.vowel(200.0, seconds=0.3)
-    wet = in_room(voice, settings, frac=1.0, rate_hz=4_000, rng=np.random.default_rng(3))
+    wet = in_room(voice, settings, rate_hz=4_000, rng=np.random.default_rng(3))
     assert wet.shape == voice.shape
     assert np.isfinite(wet).all()
 
 
 def test_outside_of_rooms_sound_stays_as_it_is():
     voice = tiny_study.vowel(200.0, seconds=0.3)
-    dry = in_room(voice, Augmentation(), frac=0.0, rate_hz=RATE_HZ, rng=np.random.default_rng(3))
+    dry = in_room(voice, Augmentation(room_frac=0.0), rate_hz=RATE_HZ, rng=np.random.default_rng(3))
     np.testing.assert_array_equal(dry, voice)
 
 
