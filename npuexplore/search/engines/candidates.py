@@ -14,11 +14,13 @@ from npuexplore.search.engines.dynamic import Tolerance
 from npuexplore.search.engines.evolve import Evolution, evolve
 from npuexplore.search.engines.exact import exact_front
 from npuexplore.search.engines.look_up import LookUp
+from npuexplore.search.engines.ranking import excess_of
 from npuexplore.search.evaluation import Evaluate, Evaluation
 from npuexplore.search.feasibility import preflight
-from npuexplore.search.result import Found
-from npuexplore.search.space import Space, only_structure, plan_keys, plans_from
+from npuexplore.search.result import Found, front_of
+from npuexplore.search.space import Space, dominant_structures, only_structure, plan_keys, plans_from
 from npuexplore.search.spec import SearchSpec
+from npuexplore.search.uniform import uniform_choices
 from npuexplore.units import FloatArray, IntArray
 
 Modelled = Callable[[Space], LookUp]
@@ -70,8 +72,11 @@ def found_by_engine(
     if spec.engine != "exact":
         starts = [_elites(part.full, rows, spec.elites) for part, rows in zip(parts, fronts, strict=True)]
         fronts, evaluations = _evolved(parts, starts, spec, seed, on_evaluations)
-    singles = [_elites(p.full, rows, spec.elites) for p, rows in zip(parts[1:], fronts[1:], strict=True)]
-    rows = np.concatenate([part.whole(r) for part, r in zip(parts, [fronts[0], *singles], strict=True)])
+    chosen = [parts[0].whole(fronts[0])]
+    for part, name, rows in zip(parts[1:], space.structures, fronts[1:], strict=False):
+        chosen.append(part.whole(_elites(part.full, rows, spec.elites)))
+        chosen.append(part.whole(_elites(part.full, _alike(part, name), spec.elites)))
+    rows = np.concatenate(chosen)
     if not (len(rows) and parts[0].full.evaluate(rows).feasible.any()):
         _refuse_empty(space, evaluate, seed)
     rows = _each_plan_once(space, rows)
@@ -106,6 +111,24 @@ def _elites(full: LookUp, rows: IntArray, count: int) -> IntArray:
     if len(rows) <= count:
         return rows
     return rows[spread(by_factors(full.evaluate(rows).objectives, full.objectives), count=count)]
+
+
+def _alike(part: _Part, structure: str) -> IntArray:
+    """The best plans that give all layers the same sparsity of a structure, or the one nearest to the limits.
+
+    Where a structure never pays, its own front is the dense network alone.
+    """
+    space = part.full.space
+    rows = uniform_choices(space)
+    own = np.array(dominant_structures(plans_from(space, rows), space.network)) == structure
+    rows = np.asarray(rows[own], np.int64)
+    if not len(rows):
+        return rows
+    evaluation = part.full.evaluate(rows)
+    best = front_of(evaluation)
+    if not best.size:
+        best = np.argmin(excess_of(evaluation.violations), keepdims=True)
+    return np.asarray(rows[best], np.int64)
 
 
 def _evolved(
