@@ -25,6 +25,7 @@ from npuexplore.compression.plan import (
 )
 from npuexplore.errors import BadInput
 from npuexplore.pipeline.checkpoints import TrainedNetwork
+from npuexplore.pipeline.recovery import TERMS, Recovery, guessed_recovery, recovery_of
 from npuexplore.search.space import Space, plans_from
 from npuexplore.train.apply import held_mask_of, mask_of, one_shot
 from npuexplore.train.losses import LOSSES, LossName
@@ -50,18 +51,51 @@ class SensitivityModel:
     bits_db: tuple[Mapping[int, float], ...]
     """Per layer: loss of rounding alone, by `bits_keys`."""
     recovery_frac: float
+    """Share of every one-shot loss that stays, until picks tell more."""
     skip_db: Mapping[int, float] = field(default_factory=lambda: {0: 0.0})
     """Loss of skipping that share of the frames, by `skip_keys`."""
+    recovery: Recovery | None = None
+    """What retrained picks told."""
 
     def loss_db(self, plans: PlanBatch) -> NDArray[np.float64]:
         """(P,) expected loss in dB after retraining. Raises BadInput for a choice not measured."""
+        if self.recovery is not None:
+            return self.recovery.loss_db(self.one_shot_db(plans))
+        return self.recovery_frac * self.summed_db(plans)
+
+    def uncertainty_db(self, plans: PlanBatch) -> NDArray[np.float64]:
+        """(P,) standard deviation of that loss in dB, as far as retrained picks tell."""
+        recovery = self.recovery or guessed_recovery(self.recovery_frac)
+        return recovery.uncertainty_db(self.one_shot_db(plans))
+
+    def summed_db(self, plans: PlanBatch) -> NDArray[np.float64]:
+        """(P,) one-shot losses of a plan's layers and of its skipping, summed."""
         zeros, bits = zeros_keys(plans), bits_keys(plans)
         total = np.zeros(len(plans))
         for layer in range(zeros.shape[1]):
             total += _looked_up(self.zeros_db[layer], zeros[:, layer])
             total += _looked_up(self.bits_db[layer], bits[:, layer])
         total += _looked_up(self.skip_db, skip_keys(plans.skip_rate_frac))
-        return self.recovery_frac * total
+        return total
+
+    def one_shot_db(self, plans: PlanBatch) -> NDArray[np.float64]:
+        """(P, G) the same sum by TERMS. Where a layer's matrices differ, the later structure of the two."""
+        zeros, bits, structure = zeros_keys(plans), bits_keys(plans), _structures(plans)
+        terms = np.zeros((len(plans), len(TERMS)))
+        for layer in range(zeros.shape[1]):
+            lost_db = _looked_up(self.zeros_db[layer], zeros[:, layer])
+            for code in range(1, len(STRUCTURES)):
+                terms[:, code - 1] += np.where(structure[:, layer] == code, lost_db, 0.0)
+            terms[:, TERMS.index("bits")] += _looked_up(self.bits_db[layer], bits[:, layer])
+        terms[:, TERMS.index("skip")] = _looked_up(self.skip_db, skip_keys(plans.skip_rate_frac))
+        return terms
+
+
+def _structures(plans: PlanBatch) -> NDArray[Any]:
+    """(P, L) index into STRUCTURES."""
+    if plans.matrices is None:
+        return plans.structure
+    return np.asarray(np.maximum(*_by_matrix(plans.matrices.structure, plans.matrices)))
 
 
 def zeros_keys(plans: PlanBatch) -> NDArray[np.int64]:
@@ -232,11 +266,14 @@ def _choice_of(row: Mapping[str, Any]) -> LayerPlan:
 def sensitivity_model(
     rows: Sequence[Mapping[str, Any]], network: Network, *, recovery_frac: float
 ) -> SensitivityModel:
-    """The model of measured rows: the bits' share is taken off the loss of each sparse row."""
+    """The model of measured rows: the bits' share is taken off the loss of each sparse row.
+
+    A row `{"recovery": ...}`, where there is one, is what retrained picks told (`Recovery.document`).
+    """
     zeros_db: list[dict[int, float]] = [{0: 0.0} for _ in network.layers]
     bits_db: list[dict[int, float]] = [{} for _ in network.layers]
     names = [layer.name for layer in network.layers]
-    skips = [row for row in rows if "layer" not in row]
+    skips = [row for row in rows if "layer" not in row and "recovery" not in row]
     of_layers = [row for row in rows if "layer" in row]
     for row in sorted(of_layers, key=lambda row: row["sparsity_frac"]):
         layer = names.index(row["layer"])
@@ -250,7 +287,8 @@ def sensitivity_model(
             zeros_db[layer][zeros] = loss_db
     rates = skip_keys(np.array([row["skip_rate_frac"] for row in skips], np.float64)).tolist()
     skip_db = {0: 0.0} | dict(zip(rates, (row["one_shot_loss_db"] for row in skips), strict=True))
-    return SensitivityModel(tuple(zeros_db), tuple(bits_db), recovery_frac, skip_db)
+    told = [recovery_of(row["recovery"]) for row in rows if "recovery" in row]
+    return SensitivityModel(tuple(zeros_db), tuple(bits_db), recovery_frac, skip_db, *told)
 
 
 def fitted_recovery_frac(one_shot_db: FloatArray, achieved_db: FloatArray) -> float | None:

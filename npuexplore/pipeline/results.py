@@ -19,14 +19,14 @@ from npuexplore.cost.estimate import estimate
 from npuexplore.cost.part import part_of
 from npuexplore.cost.real_cycles import cycles_of_real_weights
 from npuexplore.cost.stored import stored_weight_bytes
+from npuexplore.pipeline.agreement import agreement_document
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
 from npuexplore.pipeline.objectives import constraints_of, fits_of, reserved_sentences
 from npuexplore.pipeline.problem import Problem
-from npuexplore.pipeline.quality import SensitivityModel, fitted_recovery_frac
+from npuexplore.pipeline.rounds import Retrained, Rounds
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.start import start_document
 from npuexplore.search.pareto import knee
-from npuexplore.search.picks import Pick
 from npuexplore.search.result import SearchResult
 from npuexplore.search.space import Space
 
@@ -47,20 +47,22 @@ class Outcome:
     problem: Problem
     space: Space
     sensitivity: Sequence[Mapping[str, Any]]
-    model: SensitivityModel
-    found: SearchResult
-    picks: Sequence[Pick]
-    missing: Sequence[str]
-    """A sentence for each structure that has no pick."""
+    rounds: Rounds
     qualities: Mapping[str, Mapping[str, Any]]
     data: Mapping[str, Any]
+
+    @property
+    def found(self) -> SearchResult:
+        """The last search."""
+        return self.rounds.found
 
 
 def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
     """The document of a finished study; equal inputs, seeds and versions give equal documents."""
     problem, study = outcome.problem, outcome.problem.study
     baseline = read_network(run.baseline)
-    picks = [_pick(outcome, pick, read_network(run.pick(pick.name))) for pick in outcome.picks]
+    retrained = outcome.rounds.retrained
+    picks = [_pick(outcome, each, read_network(run.pick(each.pick.name))) for each in retrained]
     return {
         "schema": RESULTS_SCHEMA,
         "study": study.model_dump(mode="json", by_alias=True),
@@ -82,9 +84,16 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "sensitivity": [dict(row) for row in outcome.sensitivity],
         "front": _front(outcome),
         "picks": picks,
-        "missing": [*outcome.missing, *idle_rates(problem, picks)],
+        "missing": [*outcome.rounds.missing, *idle_rates(problem, picks)],
         "assumptions": _assumptions(problem),
-        "agreement": _agreement(outcome, picks),
+        "agreement": agreement_document(
+            picks,
+            recovery_frac=study.picks.recovery_frac,
+            summed_db={
+                each.pick.name: round(each.assumed_db, 4) / study.picks.recovery_frac for each in retrained
+            },
+            refits=outcome.rounds.refits(),
+        ),
     }
 
 
@@ -148,6 +157,7 @@ def _assumptions(problem: Problem) -> list[str]:
         f"predicted loss: one-shot losses of the layers{_of_skips(problem)}, measured on calibration "
         f"mixtures and summed, times {problem.study.picks.recovery_frac:g}, the share expected to stay after "
         "retraining",
+        *_rounds_sentence(problem),
         *_start_sentence(problem),
     ]
 
@@ -167,6 +177,16 @@ def idle_rates(problem: Problem, picks: Sequence[Mapping[str, Any]]) -> list[str
     return [
         "No pick skips frames, as no objective gains from it: the latency is that of a frame that is not "
         f"skipped; name {', '.join(GAIN_BY_SKIPPING[:-1])} or {GAIN_BY_SKIPPING[-1]} among the objectives."
+    ]
+
+
+def _rounds_sentence(problem: Problem) -> list[str]:
+    """Where later rounds have their predictions from."""
+    if problem.study.rounds == 1:
+        return []
+    return [
+        "from round 2 on, those shares are fitted to what the retrained picks lose on the calibration "
+        "mixtures: one share for each structure, for rounding and for skipping"
     ]
 
 
@@ -206,8 +226,8 @@ def _front(outcome: Outcome) -> list[dict[str, Any]]:
     problem, found = outcome.problem, outcome.found
     plans = found.plans.take(found.front)
     costs = estimate(problem.profile, problem.network, plans, memory_mode=problem.study.memory_mode)
-    loss_db = outcome.model.loss_db(plans)
-    named = {pick.index: pick.name for pick in outcome.picks}
+    loss_db, unsure_db = outcome.rounds.model.loss_db(plans), outcome.rounds.model.uncertainty_db(plans)
+    named = {pick.index: pick.name for pick in outcome.rounds.picks}
     at_knee = int(knee(found.objectives[found.front]))
     return [
         {
@@ -215,6 +235,7 @@ def _front(outcome: Outcome) -> list[dict[str, Any]]:
             "plan": plan_at(plans, row, problem.network).model_dump(mode="json"),
             "estimates": totals_document(costs, row),
             "quality_loss_db": round(float(loss_db[row]), 4),
+            "uncertainty_db": round(float(unsure_db[row]), 4),
             "feasible": True,
             "knee": row == at_knee,
             "pick": named.get(int(index)),
@@ -223,10 +244,9 @@ def _front(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, Any]:
-    problem = outcome.problem
-    plan = trained.plan or plan_at(outcome.found.plans, pick.index, problem.network)
-    predicted_loss_db = float(outcome.model.loss_db(outcome.found.plans.take(np.array([pick.index])))[0])
+def _pick(outcome: Outcome, retrained: Retrained, trained: TrainedNetwork) -> dict[str, Any]:
+    problem, pick, predicted_loss_db = outcome.problem, retrained.pick, retrained.predicted_db
+    plan = trained.plan or CompressionPlan()
     reference, achieved = outcome.qualities["baseline"], outcome.qualities[pick.name]
     loss_db = reference["unseen"]["mean"][LOSS_METRIC] - achieved["unseen"]["mean"][LOSS_METRIC]
     costs = _costs(problem, plan)
@@ -235,12 +255,14 @@ def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, An
         "name": pick.name,
         "why": pick.why,
         "structure": pick.structure,
+        "round": retrained.round,
         "plan": plan.model_dump(mode="json"),
         **_skipping(plan, achieved),
         **costs,
         "layers": layers,
         "predicted": {
             "quality_loss_db": round(predicted_loss_db, 4),
+            "uncertainty_db": round(retrained.uncertainty_db, 4),
             LOSS_METRIC: round(reference["unseen"]["mean"][LOSS_METRIC] - predicted_loss_db, 3),
             "weight_bytes": costs["estimates"]["weight_bytes"],
         },
@@ -248,12 +270,20 @@ def _pick(outcome: Outcome, pick: Pick, trained: TrainedNetwork) -> dict[str, An
             "quality": _means(achieved),
             "files": {name: quality["files"] for name, quality in achieved.items()},
             "quality_loss_db": round(loss_db, 3),
+            **_on_calibration(retrained),
             "weight_bytes": sum(layer["weight_bytes"] for layer in layers if "zeros_frac" in layer),
             "zeros_frac": _zeros_frac(layers),
         },
         **dict(trained.training),
         "checkpoint": f"picks/{pick.name}.npz",
     }
+
+
+def _on_calibration(retrained: Retrained) -> dict[str, float]:
+    """The loss that a round learned from, where one did."""
+    if retrained.calibration_db is None:
+        return {}
+    return {"calibration_quality_loss_db": retrained.calibration_db}
 
 
 def _skipping(plan: CompressionPlan, achieved: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -306,25 +336,3 @@ def _zeros_frac(layers: Sequence[Mapping[str, Any]]) -> float:
     sparse = [layer for layer in layers if "zeros_frac" in layer]
     total = sum(layer["kept_weights"] / max(1.0 - layer["zeros_frac"], 1e-9) for layer in sparse)
     return round(float(1.0 - sum(layer["kept_weights"] for layer in sparse) / total), 6)
-
-
-def _agreement(outcome: Outcome, picks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """How well predicted and achieved losses agree over the picks."""
-    predicted = np.array([pick["predicted"]["quality_loss_db"] for pick in picks])
-    achieved = np.array([pick["achieved"]["quality_loss_db"] for pick in picks])
-    one_shot = predicted / outcome.model.recovery_frac
-    fitted = fitted_recovery_frac(one_shot, achieved)
-    return {
-        "quality_rank_correlation": _rank_correlation(predicted, achieved),
-        "recovery_frac_assumed": outcome.model.recovery_frac,
-        "recovery_frac_fitted": None if fitted is None else round(fitted, 4),
-    }
-
-
-def _rank_correlation(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float | None:
-    """Spearman's rank correlation; None where one side does not vary."""
-    from scipy.stats import spearmanr
-
-    if len(left) < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
-        return None
-    return round(float(spearmanr(left, right).statistic), 4)

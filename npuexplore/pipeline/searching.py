@@ -24,6 +24,7 @@ from npuexplore.search.proof import prove
 from npuexplore.search.result import Found, SearchResult
 from npuexplore.search.space import Space, dominant_structures, plans_from, single_structure
 from npuexplore.search.spec import SearchSpec
+from npuexplore.units import FloatArray
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,11 @@ def _proved(searching: _Searching, result: SearchResult, found: Found | None) ->
     return {**facts, "proof": proof.document()}
 
 
-def chosen_picks(job: StudyJob, found: SearchResult) -> PickList:
-    """What is worth retraining. Raises LimitsNotMet where nothing is within the limits."""
+def chosen_picks(job: StudyJob, found: SearchResult, *, uncertainty_db: FloatArray | None = None) -> PickList:
+    """What is worth retraining. Raises LimitsNotMet where nothing is within the limits.
+
+    uncertainty_db : (P,) how unsure each loss is, where the least sure plan is to be a pick
+    """
     study = job.problem.study
     loss_db = found.objectives[:, found.objective_names.index("quality_loss_db")]
     refuse_lossy(job.problem, loss_db, found.violations)
@@ -177,4 +181,5 @@ def chosen_picks(job: StudyJob, found: SearchResult) -> PickList:
         loss_limit_db=study.limits.quality_loss_db,
         count=study.picks.count,
         required=job.space.structures,
+        uncertainty_db=uncertainty_db,
     )

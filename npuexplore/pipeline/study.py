@@ -19,15 +19,13 @@ from npuexplore.pipeline.data import (
     data_document,
     evaluation_sets,
 )
-from npuexplore.pipeline.halving import halving_document, halving_stage
+from npuexplore.pipeline.halving import halving_document
 from npuexplore.pipeline.listening import score_network, skipped_share
 from npuexplore.pipeline.objectives import evaluator
 from npuexplore.pipeline.problem import problem_document
-from npuexplore.pipeline.quality import (
-    sensitivity_model,
-)
 from npuexplore.pipeline.results import Outcome, assemble
-from npuexplore.pipeline.retraining import baseline_stage, retraining_stage
+from npuexplore.pipeline.retraining import baseline_stage
+from npuexplore.pipeline.rounds import run_rounds
 from npuexplore.pipeline.run_directory import (
     RunDirectory,
     claim,
@@ -36,7 +34,6 @@ from npuexplore.pipeline.run_directory import (
     sole_writer,
     write_stage,
 )
-from npuexplore.pipeline.searching import chosen_picks, search_stage
 from npuexplore.pipeline.sensing import sensitivity_stage
 from npuexplore.pipeline.start import keep_start, refuse_own_start
 from npuexplore.pipeline.study_job import Request, Sound, StudyJob, Tell
@@ -97,24 +94,15 @@ def _run_stages(job: StudyJob, sound: Sound) -> None:
     if until == "baseline":
         return
     rows = sensitivity_stage(job, sound, baseline)
-    recovery_frac = job.problem.study.picks.recovery_frac
-    model = sensitivity_model(rows, job.problem.network, recovery_frac=recovery_frac)
-    found = search_stage(job, model, rows)
-    if until == "search":
-        return
-    chosen = halving_stage(job, sound, found, chosen_picks(job, found))
-    retraining_stage(job, sound, found, chosen.picks)
-    if until == "retraining":
+    rounds = run_rounds(job, sound, rows)
+    if rounds is None or until == "retraining":
         return
     outcome = Outcome(
         problem=job.problem,
         space=job.space,
         sensitivity=rows,
-        model=model,
-        found=found,
-        picks=chosen.picks,
-        missing=chosen.missing,
-        qualities=_evaluate_all(job, sound, chosen.picks),
+        rounds=rounds,
+        qualities=_evaluate_all(job, sound, rounds.picks),
         data=job.inputs["data"],
     )
     _publish(job, outcome)

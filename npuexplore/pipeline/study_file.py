@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_serializer
+from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
 from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.audio.augment import DecibelRange
@@ -91,6 +91,15 @@ class PickSpec(Model):
     count: Annotated[int, Field(ge=3, le=32)] = 4
     recovery_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """Share of the one-shot loss that is expected to stay after retraining (assumed until picks tell)."""
+    most_uncertain: bool | None = None
+    """Also retrain the plan of the front whose loss is least sure, from which the most is learned. Where not
+    said: with `rounds`, in every round but the last."""
+
+    @model_serializer(mode="wrap")
+    def without_what_is_not_said(self, wrapped: Wrapped) -> dict[str, Any]:
+        """Whether to try the most uncertain plan is mentioned where the study says it."""
+        document: dict[str, Any] = wrapped(self)
+        return {name: value for name, value in document.items() if (name, value) != ("most_uncertain", None)}
 
 
 class StudyFile(Model):
@@ -114,10 +123,29 @@ class StudyFile(Model):
     search: SearchSpec
     limits: Limits = Limits()
     picks: PickSpec = PickSpec()
+    rounds: Annotated[int, Field(ge=1, le=8)] = 1
+    """How often to search, retrain picks and learn from them what retraining leaves of a loss; each round
+    searches with what the rounds before told."""
     retrain: RetrainRecipe
     evaluation: EvaluationSpec = EvaluationSpec()
     demo_minutes: Annotated[float, Field(ge=1.0, le=600.0)] = 18.0
     """Minutes of synthesised training speech when `data` is `demo`."""
+
+    @model_validator(mode="after")
+    def rounds_and_halving_exclude_each_other(self) -> StudyFile:
+        """Plans compete for the picks of one search."""
+        if self.rounds > 1 and self.retrain.halving is not None:
+            raise ValueError(
+                f"rounds {self.rounds} and retrain.halving exclude each other: plans compete for the picks "
+                "of one search; leave one of the two out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_a_single_round(self, wrapped: Wrapped) -> dict[str, Any]:
+        """Rounds are mentioned where there are several."""
+        document: dict[str, Any] = wrapped(self)
+        return {name: value for name, value in document.items() if (name, value) != ("rounds", 1)}
 
 
 def load_study(name_or_path: str | Path) -> tuple[StudyFile, Path]:

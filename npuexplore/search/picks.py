@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,12 +58,15 @@ def choose_picks(
     count: int,
     required: Sequence[str] = ("weight", "block", "unit"),
     single: NDArray[np.bool_] | None = None,
+    uncertainty_db: FloatArray | None = None,
 ) -> PickList:
     """Up to `count` plans: the knee, the best of each required structure, then the best of each objective.
 
     objectives : (P, M) float, minimised, named by `names` (quality_loss_db among them); feasible : (P,)
     bool; structures : dominant structure of each plan; single : (P,) bool, whether it is the plan's only
-    one (taken as true where not given): plans of one structure stand for it before mixed ones do. Only
+    one (taken as true where not given): plans of one structure stand for it before mixed ones do;
+    uncertainty_db : (P,) how unsure each loss is: where given, the least sure plan of the front is a pick,
+    the last one unless it is another anyway. Only
     feasible plans within `loss_limit_db` are picked; where there is none at all, the feasible plans that
     lose least. Of equal plans the first one is taken. Raises LimitsNotMet when nothing is feasible.
     """
@@ -78,12 +81,30 @@ def choose_picks(
     proposals = (
         _within_limit(table, within, required, count) if within.any() else _nearest(table, feasible, required)
     )
+    if uncertainty_db is not None and within.any():
+        unsure = _most_uncertain(table, feasible_front(table.objectives, within), uncertainty_db)
+        return PickList(_first(proposals, count, unsure), missing)
+    return PickList(_first(proposals, count), missing)
+
+
+def _first(proposals: Iterable[Pick], count: int, unsure: Pick | None = None) -> tuple[Pick, ...]:
+    """The first `count` proposals, no plan twice; the last gives way to `unsure`, where that is no other."""
     picks: dict[int, Pick] = {}
     for pick in proposals:
         if len(picks) == count:
             break
         picks.setdefault(pick.index, pick)
-    return PickList(tuple(picks.values()), missing)
+    if unsure is None or unsure.index in picks:
+        return tuple(picks.values())
+    return (*list(picks.values())[: count - 1], unsure)
+
+
+def _most_uncertain(table: _Table, front: NDArray[np.int64], uncertainty_db: FloatArray) -> Pick:
+    index = int(front[np.argmax(uncertainty_db[front])])
+    reason = (
+        f"Of the front within {table.loss_limit_db:g} dB the least sure, by {uncertainty_db[index]:.2f} dB"
+    )
+    return table.pick(index, "most-uncertain", reason)
 
 
 @dataclass(frozen=True)
