@@ -19,7 +19,6 @@ from deb_files import (
     PROMPTS,
     noise_files,
     speech_files,
-    wav_bytes,
     write_deb,
     write_debs,
 )
@@ -27,7 +26,7 @@ from deb_files import (
 from npuexplore.audio.debian import fetch as fetching
 from npuexplore.audio.debian.fetch import fetch_debian_speech
 from npuexplore.audio.debian.folder import Workplace, sole_maker
-from npuexplore.audio.debian.packages import LANGUAGES, NOISE, READER, READINGS, SPEECH
+from npuexplore.audio.debian.packages import LANGUAGES, NOISE, SPEECH
 from npuexplore.audio.debian.sounds import PAUSE_SECONDS, decode_g722
 from npuexplore.audio.debian.verify import fetched_document, verify_folder
 from npuexplore.audio.sources import SplitSpec, load_corpus
@@ -282,32 +281,6 @@ def test_some_languages_are_some_of_the_same_files(tmp_path: Path, debs: Path, f
     assert {name.split("_")[0] for name in sounds if name.startswith("speech/")} == {"speech/en", "speech/it"}
     assert all(some[name] == everything[name] for name in sounds)
     assert "was made of other packages" in refusal(BadInput, tmp_path / "x", debs)
-
-
-def test_a_recorded_man_joins_the_training_voices_where_he_is_asked_for(tmp_path: Path, debs: Path) -> None:
-    some = shutil.copytree(debs, tmp_path / "some")
-    assert f"lacks {READER.name}_*.deb" in refusal(
-        BadInput, tmp_path / "x", some, languages=("ru",), reader=True
-    )
-    sentences = {
-        f"{READINGS}ru_{n:04d}.wav": wav_bytes(seconds=9.0, seed=n, rate_hz=16_000) for n in range(6)
-    }
-    left_out = {f"{READINGS.replace('/wav/', '/lab/')}ru_0000.lab": b"#"}
-    files = {READER.copyright_path: LICENCE, **sentences, **left_out}
-    write_deb(some / f"{READER.name}_1-1_all.deb", files, package=READER.name)
-    said: list[str] = []
-    fetch_debian_speech(tmp_path / "x", debs=some, languages=("ru",), reader=True, say=said.append)
-    assert "3 packages" in said[0]
-    assert "BSD-like" in said[0]
-    read = [row for row in rows(tmp_path / "x") if row["source_package"] == READER.name]
-    assert [(row["file"], row["seconds"]) for row in read] == [
-        ("speech/ru_shmyrev_000.wav", "27.40"),
-        ("speech/ru_shmyrev_001.wav", "27.40"),
-    ]
-    assert {(row["person"], row["split"], row["licence"]) for row in read} == {
-        ("shmyrev", "train", READER.licence)
-    }
-    assert READER.credit in (tmp_path / "x" / "licences" / "CREDITS.txt").read_text()
 
 
 @pytest.mark.parametrize("languages", [("en", "xx"), (), ("",)])
