@@ -177,6 +177,7 @@ def test_a_space_reads_lists_as_yaml_gives_them():
         {"structures": ["block"], "sparsity_frac": [0, 0.5], "blocks": [[1, 16]], "weight_bits": [8]}
     )
     assert spec.blocks == ((1, 16),)
+    assert SpaceSpec.model_validate({"hidden_units": [192, 128]}).hidden_units == (192, 128)
 
 
 def test_an_unknown_fixed_layer_is_refused_with_the_layers_there_are():
