@@ -83,7 +83,7 @@ def _who(found: Record) -> str:
 
 
 def _how_good(proof: Record) -> str:
-    reference = REFERENCES[proof["reference"]].format(
+    reference = REFERENCES.get(proof["reference"], REFERENCES["best_known"]).format(
         eps_frac=numbers.percent(proof["reference_eps_frac"]), eps_db=f"{proof['reference_eps_db']} dB"
     )
     least = proof["hypervolume_frac_at_least"]
