@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from npuexplore.cli import worker
 from npuexplore.cli.console import DEFAULT_RUNS, Json, Runs, note, print_json, print_table, progress_bars
 
 if TYPE_CHECKING:
@@ -24,6 +26,14 @@ Executor = Annotated[
         "--executor", help="Where trainings run: processes (here), dask://HOST:PORT or tls://HOST:PORT."
     ),
 ]
+Heartbeat = Annotated[
+    int,
+    typer.Option(
+        "--heartbeat", min=1, max=3600, help="Seconds between signs of life of trials in --storage."
+    ),
+]
+
+app.command("worker")(worker.worker)
 
 
 @app.command("run")
@@ -35,6 +45,8 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over in a used run directory.")] = False,
     workers: Workers = 2,
     executor: Executor = None,
+    storage: worker.Storage = None,
+    heartbeat: Heartbeat = 10,
     as_json: Json = False,
 ) -> None:
     """Search, retrain the picks, write report.html and results.json; resumes a stopped run."""
@@ -46,7 +58,14 @@ def run(
     problem = load_problem(study, runs=runs)
     folder = runs / run_name(problem.study.name if name is None else name)
     request = Request(
-        problem=problem, folder=folder, data=data, fresh=fresh, workers=workers, executor=executor
+        problem=problem,
+        folder=folder,
+        data=data,
+        fresh=fresh,
+        workers=workers,
+        executor=executor,
+        storage=storage,
+        heartbeat_s=heartbeat,
     )
     with progress_bars() as tell:
         finished = run_study(request, tell=tell)
@@ -59,6 +78,8 @@ def resume(
     data: Data = None,
     workers: Workers = 2,
     executor: Executor = None,
+    storage: worker.Storage = None,
+    heartbeat: Heartbeat = 10,
     as_json: Json = False,
 ) -> None:
     """Go on with a stopped run, with the study as it was started."""
@@ -66,6 +87,7 @@ def resume(
     from npuexplore.pipeline.study import run_study
 
     request = request_of(folder, data=data, workers=workers, executor=executor)
+    request = replace(request, storage=storage, heartbeat_s=heartbeat)
     with progress_bars() as tell:
         finished = run_study(request, tell=tell)
     _show_results(finished, as_json=as_json)
@@ -85,6 +107,28 @@ def status(
     else:
         rows = [[stage, state] for stage, state in document["stages"].items()]
         print_table(f"{document['study']} in {folder}", ["stage", "state"], rows)
+
+
+@app.command("repair")
+def repair(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="Give up damaged lines of the search journal; a copy of it is kept."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Mend a run after a crash or a full disk: torn journals, stale trials, half-written files."""
+    from npuexplore.pipeline.repair import repair_run
+
+    document = repair_run(folder, salvage=salvage, dry_run=dry_run)
+    if as_json:
+        print_json(document)
+    else:
+        print("\n".join(document["repairs"]) or f"{folder}: nothing to repair")
 
 
 def _show_results(run: RunDirectory, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_los
 from npuexplore.pipeline.quality import SensitivityModel
 from npuexplore.pipeline.run_directory import digest, read_stage, write_stage
 from npuexplore.pipeline.study_job import StudyJob
+from npuexplore.pipeline.worker import search_with_others, shared_place
 from npuexplore.search.driver import describe_search, run_search
 from npuexplore.search.engines.candidates import found_by_engine
 from npuexplore.search.engines.dynamic import Tolerance
@@ -22,6 +23,7 @@ from npuexplore.search.evaluation import Evaluate
 from npuexplore.search.picks import PickList, choose_picks
 from npuexplore.search.proof import prove
 from npuexplore.search.result import Found, SearchResult
+from npuexplore.search.shared_search import Place, describe_together
 from npuexplore.search.space import Space, dominant_structures, plans_from, single_structure
 from npuexplore.search.spec import SearchSpec
 from npuexplore.units import FloatArray
@@ -35,6 +37,8 @@ class _Searching:
     model: SensitivityModel
     name: str
     context: str
+    place: Place | None
+    """The database that the search is shared in, if it is."""
 
     @property
     def spec(self) -> SearchSpec:
@@ -76,19 +80,24 @@ def search_stage(
 
     rows : measured sensitivities that the model is made of ; name : of its journal and stages in the run
     """
-    searching = _Searching(job, model, name, digest([job.inputs, rows]))
+    searching = _Searching(job, model, name, digest([job.inputs, rows]), shared_place(job, name))
     with job.timed("search"):
         found = None if searching.spec.engine == "optuna" else _found(searching)
-        result = run_search(
-            job.space,
-            searching.spec,
-            searching.evaluate,
-            journal=searching.journal,
-            seed=searching.seed,
-            context=searching.context,
-            found=found,
-            on_trials=lambda done, total: job.tell(name, done, total, ""),
-        )
+        if searching.place is None:
+            result = run_search(
+                job.space,
+                searching.spec,
+                searching.evaluate,
+                journal=searching.journal,
+                seed=searching.seed,
+                context=searching.context,
+                found=found,
+                on_trials=lambda done, total: job.tell(name, done, total, ""),
+            )
+        else:
+            result = search_with_others(
+                job, model, rows, place=searching.place, name=name, context=searching.context, found=found
+            )
     return replace(result, facts=_facts(searching, result, found))
 
 
@@ -127,16 +136,23 @@ def _facts(searching: _Searching, result: SearchResult, found: Found | None) -> 
         stored = {"context": searching.context, "facts": facts}
         described = {key: value for key, value in facts.items() if key not in ("proof", "optuna")}
         described |= {key: facts["proof"][key] for key in ("hypervolume_frac", "coverage_frac", "reference")}
-        describe_search(
-            job.space,
-            searching.spec,
-            journal=searching.journal,
-            seed=searching.seed,
-            context=searching.context,
-            facts={**described, "front_sha256": result.front_sha256},
-        )
+        _describe(searching, {**described, "front_sha256": result.front_sha256})
         write_stage(job.run, searching.name, stored)
     return dict(stored["facts"])
+
+
+def _describe(searching: _Searching, facts: Mapping[str, Any]) -> None:
+    if searching.place is not None:
+        describe_together(searching.place, searching.spec, facts=facts)
+        return
+    describe_search(
+        searching.job.space,
+        searching.spec,
+        journal=searching.journal,
+        seed=searching.seed,
+        context=searching.context,
+        facts=facts,
+    )
 
 
 def _proved(searching: _Searching, result: SearchResult, found: Found | None) -> dict[str, Any]:

@@ -32,6 +32,10 @@ class Request:
     workers: int = 2
     executor: str | None = None
     """Where trainings run, as `executor_of` reads it; None is `workers` processes of this machine."""
+    storage: str | None = None
+    """URL of a database in which others may help with the search; None is a journal that this process has."""
+    heartbeat_s: int = 10
+    """Seconds between two signs of life of a trial in that database."""
     until: str = "report"
     """Last stage to run: baseline, search, retraining or report."""
 

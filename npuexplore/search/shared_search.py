@@ -68,6 +68,17 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """What the processes of a search have finished."""
+
+    rows: IntArray
+    """(P, K) choice indices, in the order of trials; where an engine's elites started the search, without
+    those."""
+    recorded: int
+    """Finished trials, all of them."""
+
+
+@dataclass(frozen=True)
 class Invitation:
     """What a study in a database says to those who would join its search."""
 
@@ -77,6 +88,10 @@ class Invitation:
     finished: bool
     document: Mapping[str, Any]
     """What `search_together` was given to be passed on."""
+
+
+class NotSharedYet(UsageError):
+    """No search is shared in a storage; one may be later."""
 
 
 def search_together(
@@ -91,8 +106,8 @@ def search_together(
     document: Mapping[str, Any],
     fresh: bool = False,
     on_trials: OnTrials | None = None,
-) -> SearchResult:
-    """Opens a search for others to join, works on it until it is finished, and reads what all have found.
+) -> Gathered:
+    """Opens a search for others to join, works on it until it is finished, and gathers what all have found.
 
     space, spec, evaluate, seed, context, found : as `run_search` takes them. Without `found` the search
     starts from plans that treat all layers alike and from the best of random ones, with it from its elites.
@@ -115,7 +130,9 @@ def search_together(
         with one_writer(record):
             work(record, task, decided=decided, grace_s=place.grace_s, on_trials=on_trials)
         record.set_attributes({FINISHED: True})
-        return _result(_finished(record), task, found)
+        trials = _finished(record)
+    own = [trial.params for trial in trials if found is None or trial.island != START]
+    return Gathered(_rows(task, own), recorded=len(trials))
 
 
 def _said(task: Task, place: Place, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,27 +270,25 @@ def _rows(task: Task, params: Sequence[Params]) -> IntArray:
     return rows.reshape(len(params), len(task.space.parameters))
 
 
-def _result(trials: Sequence[Trial], task: Task, found: Found | None) -> SearchResult:
-    """What another engine has found, if anything, and the trials."""
-    own = [trial for trial in trials if found is None or trial.island != START]
-    limits = len(trials[0].violations)
-    rows = _rows(task, [trial.params for trial in own])
-    objectives = np.array([t.objectives for t in own]).reshape(len(own), len(task.spec.objectives))
-    violations = np.array([trial.violations for trial in own]).reshape(len(own), limits)
+def result_of(
+    space: Space, spec: SearchSpec, evaluate: Evaluate, gathered: Gathered, found: Found | None = None
+) -> SearchResult:
+    """What another engine has found, if anything, and the trials that were suggested."""
+    suggested = evaluate(plans_from(space, gathered.rows))
+    rows, objectives, violations = gathered.rows, suggested.objectives, suggested.violations
     if found is not None:
         rows = np.concatenate([found.rows, rows])
         objectives = np.concatenate([found.evaluation.objectives, objectives])
         violations = np.concatenate([found.evaluation.violations, violations])
-    feasible = np.asarray((violations <= 0.0).all(axis=1))
     return SearchResult(
-        plans=plans_from(task.space, rows),
+        plans=plans_from(space, rows),
         objectives=objectives,
         violations=violations,
-        objective_names=tuple(task.spec.objectives),
-        front=feasible_front(objectives, feasible),
-        evaluations=len(own) + (0 if found is None else found.evaluations),
-        recorded=len(trials),
-        suggested_from=len(rows) - len(own),
+        objective_names=tuple(spec.objectives),
+        front=feasible_front(objectives, np.asarray((violations <= 0.0).all(axis=1))),
+        evaluations=len(gathered.rows) + (0 if found is None else found.evaluations),
+        recorded=gathered.recorded,
+        suggested_from=len(rows) - len(gathered.rows),
     )
 
 
@@ -316,10 +331,10 @@ def _refuse_absent_file(storage: str, where: str) -> None:
 def _chosen(shared: Mapping[str, Mapping[str, Any]], name: str | None, where: str) -> str:
     """The study that is asked for; without a name the only one, or the only one that is not finished."""
     names = ", ".join(sorted(shared)) or "none"
-    if name is not None and name not in shared:
+    if shared and name is not None and name not in shared:
         raise UsageError(f"{where}: no search named {name!r} is shared here (there: {names}); check --study")
     if not shared:
-        raise UsageError(
+        raise NotSharedYet(
             f"{where}: no search is shared here yet; it is when `npuexplore study run STUDY.yaml --storage` "
             "has trained its baseline and measured sensitivities"
         )

@@ -58,7 +58,7 @@ def running_cluster(programs):
         create = [programs / "initdb", "-D", data, "-U", USER, "--pwfile", folder / "password"]
         _run([*create, "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "-N"], folder, as_user)
         port = _free_port()
-        settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=200"
+        settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=200 -c fsync=off"
         control = [programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w"]
         _run([*control, "-o", settings, "start"], folder, as_user)
         try:

@@ -10,7 +10,7 @@ from npuexplore.search.driver import elites_of
 from npuexplore.search.record import open_record
 from npuexplore.search.result import Found
 from npuexplore.search.shared_sampler import Decided
-from npuexplore.search.shared_search import Place, find_invitation, join, search_together
+from npuexplore.search.shared_search import Place, find_invitation, join, result_of, search_together
 from npuexplore.search.shared_stale import Silent, one_writer
 from npuexplore.search.shared_work import Task, work
 from npuexplore.search.space import SpaceSpec, all_choices, keys_of, plans_from, space_for
@@ -38,8 +38,9 @@ def small(**changes):
 
 def together(place, *, space=SPACE, evaluate=None, **changes):
     settings = {"seed": 3, "document": {"note": "toy"}, **changes}
-    asked = settings.pop("spec", None) or small()
-    return search_together(space, asked, evaluate or evaluator(), place=place, **settings)
+    asked, evaluate = settings.pop("spec", None) or small(), evaluate or evaluator()
+    gathered = search_together(space, asked, evaluate, place=place, **settings)
+    return result_of(space, asked, evaluate, gathered, settings.get("found"))
 
 
 def task(**changes):
@@ -82,11 +83,12 @@ def test_a_search_that_others_help_with_reaches_its_target_and_repeats_nothing(p
 
 
 def test_what_trials_say_is_what_the_evaluation_says(place):
-    found = together(place)
-    evaluation = evaluator()(found.plans)
-    assert (found.objectives == evaluation.objectives).all()
-    assert (found.violations == evaluation.violations).all()
-    assert all(len(trial.constraints) > 0 for trial in trials_in(place))
+    result = together(place)
+    trials = trials_in(place)
+    assert [tuple(trial.values) for trial in trials] == [tuple(row) for row in result.objectives.tolist()]
+    limits = [list(trial.system_attrs["constraints"]) for trial in trials]
+    assert limits == result.violations.tolist()
+    assert all(len(trial.constraints) > 0 for trial in trials)
 
 
 def test_a_trial_is_proposed_from_its_number_whoever_runs_it(place, tmp_path):
