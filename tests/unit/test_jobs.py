@@ -7,10 +7,10 @@ from npuexplore.compression.plan import CompressionPlan, LayerPlan
 from npuexplore.errors import BadInput
 from npuexplore.pipeline import jobs
 from npuexplore.pipeline.executors import LocalProcesses
-from npuexplore.pipeline.jobs import TrainingJob, run_jobs, train
+from npuexplore.pipeline.jobs import TrainingJob, run_jobs, train, train_until
 from npuexplore.records import checkpoint
 from npuexplore.records.checkpoint import SCHEMA, load_checkpoint, save_checkpoint
-from npuexplore.train.fit import FitRecipe
+from npuexplore.train.fit import FitRecipe, RetrainRecipe
 from npuexplore.workload.network import Network
 
 NETWORK = Network.model_validate(tiny_study.NETWORK)
@@ -131,3 +131,58 @@ def test_a_training_says_what_it_was(whole):
     assert load_checkpoint(whole.output)[1]["training"] == {
         "seed": 3, "steps": 7, "frames": 7 * 2 * 16, "credits": ["CC0"]
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def validation(tmp_path_factory):
+    """Three clean and noisy mixtures of a second."""
+    path = tmp_path_factory.mktemp("validation") / "validation.npy"
+    rng = np.random.default_rng(5)
+    clean = 0.1 * rng.standard_normal((3, 16_000)).cumsum(axis=1) / 50
+    np.save(path, np.stack([clean, clean + 0.05 * rng.standard_normal(clean.shape)]).astype(np.float32))
+    return path
+
+
+def retraining_in(folder, pool_folder, whole, validation, **changes):
+    recipe = RetrainRecipe(steps=10, batch=2, checkpoint_steps=4, validation_steps=2)
+    settings = {"recipe": recipe, "start": whole.output, "plan": PLAN, "seed": 4, "validation": validation}
+    return job_in(folder, pool_folder, **{**settings, **changes})
+
+
+def test_a_retraining_that_stops_at_rungs_ends_in_the_same_bytes(tmp_path, pool_folder, whole, validation):
+    undisturbed = retraining_in(tmp_path / "one", pool_folder, whole, validation)
+    train(undisturbed)
+    job = retraining_in(tmp_path / "two", pool_folder, whole, validation)
+    for step in (1, 3, 7, 8):
+        assert np.isfinite(train_until(job, step))
+        assert load_checkpoint(job.state)[1]["step"] == step
+        assert not job.output.exists()
+    train(job)
+    assert job.output.read_bytes() == undisturbed.output.read_bytes()
+
+
+def test_the_loss_at_a_rung_is_the_same_whenever_it_is_asked_for(tmp_path, pool_folder, whole, validation):
+    job = retraining_in(tmp_path, pool_folder, whole, validation)
+    losses = [train_until(job, step) for step in (3, 3, 9, 3, 9)]
+    assert losses[0] == losses[1] == losses[3] != losses[2] == losses[4]
+
+
+def test_the_loss_at_a_rung_is_of_all_zeros_first_and_of_the_best_network_then(
+    tmp_path, pool_folder, whole, validation
+):
+    job = retraining_in(tmp_path, pool_folder, whole, validation)
+    denser = CompressionPlan(layers={"lstm_1": LayerPlan(structure="weight", sparsity_frac=0.0)})
+    dense = retraining_in(tmp_path / "dense", pool_folder, whole, validation, plan=denser)
+    assert train_until(job, 1) != train_until(dense, 1)
+    last = train_until(job, 10)
+    tried = load_checkpoint(job.state)[0]["validation"]
+    assert tried[:, 0].tolist() == [6.0, 8.0, 10.0]
+    assert last == tried[:, 1].min()
+
+
+def test_a_training_that_diverges_before_a_rung_has_no_loss_there(
+    tmp_path, pool_folder, whole, validation, monkeypatch
+):
+    monkeypatch.setattr(jobs, "spectral_quality_db", lambda *_, **__: float("nan"))
+    job = retraining_in(tmp_path, pool_folder, whole, validation)
+    assert np.isnan(train_until(job, 8))
