@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from npuexplore.report import searched, sections
+from npuexplore.report.competed import competition
 from npuexplore.report.html import Html, element
 from npuexplore.report.words import network_name, part_name
 
@@ -27,6 +28,7 @@ def render_page(results: Mapping[str, Any]) -> str:
         sections.fitting(results),
         sections.front(results),
         sections.picks(results),
+        competition(results),
         sections.quality(results),
         sections.layers(results),
         sections.sensitivity(results),
