@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from npuexplore.report import drawing, figures, numbers
+from npuexplore.report.agreed import agreement_words, rounds_table
 from npuexplore.report.html import Content, Html, element, script_json
 from npuexplore.report.searched import who_searched
 from npuexplore.report.tables import (
@@ -202,13 +203,11 @@ def front(results: Record) -> Html:
 def picks(results: Record) -> Html:
     """What was predicted of each pick and what retraining made of it."""
     pairs = figures.loss_pairs(results)
-    correlation = (results.get("agreement") or {}).get("quality_rank_correlation")
     words = (
         "Predictions come from one-shot compression, layer by layer, "
         "and from what retraining is expected to recover."
     )
-    if correlation is not None:
-        words += f" Rank correlation of predicted and achieved loss over the picks: {correlation:.2f}."
+    agreed, rounds = agreement_words(results), rounds_table(results)
     figure = (
         _figure(
             "losses",
@@ -229,8 +228,9 @@ def picks(results: Record) -> Html:
     return _section(
         "picks",
         "Picks: predicted and achieved",
-        element("p", words),
+        element("p", f"{words} {agreed}".strip()),
         table_html(picks_table(results)),
+        "" if rounds is None else table_html(rounds),
         figure,
         reasons,
     )

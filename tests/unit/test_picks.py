@@ -178,3 +178,34 @@ def test_every_objective_has_a_pick_of_its_own_and_words_for_its_figure(objectiv
     for pick in found.picks:
         assert figure(objective, values[pick.index, 0]) in pick.why
     assert OBJECTIVE_WORDS[objective]
+
+
+def unsure(*, limit=1.0, **uncertain):
+    values = np.full(len(PLANS), 0.1)
+    for plan, uncertainty_db in uncertain.items():
+        values[int(plan.removeprefix("plan_"))] = uncertainty_db
+    return choose_picks(
+        OBJECTIVES,
+        NAMES,
+        feasible=np.ones(len(PLANS), bool),
+        structures=STRUCTURES,
+        loss_limit_db=limit,
+        count=4,
+        uncertainty_db=values,
+    )
+
+
+def test_the_least_sure_plan_of_the_front_is_the_last_pick():
+    chosen = unsure(plan_6=0.8)
+    assert [pick.name for pick in chosen.picks] == ["knee", "weight", "unit", "most-uncertain"]
+    assert chosen.picks[-1].index == 6
+    assert chosen.picks[-1].why.startswith("Of the front within 1 dB the least sure, by 0.80 dB: 5 ms")
+
+
+def test_a_plan_that_is_picked_anyway_is_not_picked_again_for_being_least_sure():
+    knee = choose(count=4).picks[0].index
+    assert unsure(**{f"plan_{knee}": 0.8}) == choose(count=4)
+
+
+def test_plans_beyond_the_limit_are_not_tried_for_being_least_sure():
+    assert all(pick.index != 5 for pick in unsure(plan_5=9.0).picks)
