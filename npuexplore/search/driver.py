@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuexplore.errors import BadInput
 from npuexplore.search.engines.auto import by_factors, spread
-from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation
+from npuexplore.search.evaluation import Evaluate, Evaluation, check_finite
 from npuexplore.search.pareto import feasible_front
 from npuexplore.search.record import Record, Trial, open_record
 from npuexplore.search.result import Found, SearchResult, front_of
@@ -257,7 +256,7 @@ def _evaluate(
         return []
     rows = np.array([choice_row(search.space, each) for each in params])
     evaluation = search.evaluate(plans_from(search.space, rows))
-    _check_finite(evaluation, search.spec)
+    check_finite(evaluation, search.spec.objectives)
     place, first = (island.name, generation), len(search.finished) + before
     trials = [_trial(place, first + index, each, evaluation, index) for index, each in enumerate(params)]
     _store(search, trials, evaluation)
@@ -282,22 +281,6 @@ def _store(search: _Search, trials: Sequence[Trial], evaluation: Evaluation) -> 
             trials,
             distributions=distributions(search.space),
             constraint_names=[constraint.name for constraint in evaluation.constraints],
-        )
-
-
-def _check_finite(evaluation: Evaluation, spec: SearchSpec) -> None:
-    finite = np.isfinite(evaluation.objectives)
-    if not finite.all():
-        names = [name for name, column in zip(spec.objectives, finite.T, strict=True) if not column.all()]
-        raise BadInput(
-            f"search.objectives: {', '.join(names)} is not a finite number for some plans on this part; "
-            "choose other objectives or complete the profile"
-        )
-    if not np.isfinite(evaluation.violations).all():
-        limits: tuple[Constraint, ...] = evaluation.constraints
-        raise BadInput(
-            f"study limits: one of {', '.join(limit.name for limit in limits)} is not a finite number for "
-            "some plans; leave that limit out or complete the profile"
         )
 
 
