@@ -8,7 +8,8 @@ import yaml
 from npuexplore.documents.shipped import shipped_names
 
 VERBS = [
-    (), ("study",), ("study", "run"), ("study", "resume"), ("study", "status"), ("estimate",),
+    (), ("study",), ("study", "run"), ("study", "resume"), ("study", "status"), ("study", "worker"),
+    ("study", "repair"), ("estimate",),
     ("compare-structures",), ("profile",), ("profile", "list"), ("profile", "show"), ("profile", "check"),
     ("profile", "schema"), ("profile", "new"), ("search",), ("train",), ("retrain",), ("report",),
     ("verify",), ("calibrate",), ("evaluate",), ("enhance",), ("data",),
