@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from npuexplore.errors import BadInput, UsageError
 from npuexplore.pipeline.objectives import evaluator
 from npuexplore.pipeline.problem import Problem, problem_document, problem_of
 from npuexplore.pipeline.quality import SensitivityModel, sensitivity_model
+from npuexplore.pipeline.recovery import Recovery
 from npuexplore.pipeline.run_directory import RunDirectory, read_manifest, read_stage, write_stage
 from npuexplore.pipeline.study_job import StudyJob, Tell
 from npuexplore.search.result import Found, SearchResult
 from npuexplore.search.shared_search import (
+    FIRST_ROUND,
     Gathered,
     Invitation,
     NotSharedYet,
@@ -40,7 +43,7 @@ POLL_S = 0.5
 """Between two looks for a search to join."""
 
 
-def shared_place(job: StudyJob, name: str = "search") -> Place | None:
+def shared_place(job: StudyJob, name: str = FIRST_ROUND) -> Place | None:
     """Where the search of this name is shared; None where the run keeps it to itself.
 
     Raises UsageError for a storage that cannot be shared, or that is not the one that the run began with.
@@ -60,7 +63,7 @@ def shared_place(job: StudyJob, name: str = "search") -> Place | None:
         )
     if begun is None:
         write_stage(job.run, STAGE, {"url": shown, "study": job.run.folder.name})
-    study = job.run.folder.name if name == "search" else f"{job.run.folder.name}-{name}"
+    study = job.run.folder.name if name == FIRST_ROUND else f"{job.run.folder.name}-{name}"
     return Place(storage, study, job.request.heartbeat_s)
 
 
@@ -119,10 +122,12 @@ def _document(
     job: StudyJob, model: SensitivityModel, rows: Sequence[Mapping[str, Any]], context: str
 ) -> dict[str, Any]:
     """All that another process needs to evaluate plans as this one does."""
+    learned = model.recovery
     return {
         **problem_document(job.problem),
-        "sensitivity": list(rows),
+        "sensitivity": [row for row in rows if "one_shot_loss_db" in row],
         "recovery_frac": model.recovery_frac,
+        "recovery": None if learned is None else [learned.offset_db, *learned.fractions],
         "context": context,
     }
 
@@ -176,6 +181,15 @@ def help_with(
     }
 
 
+def _recovery(figures: Sequence[float] | None) -> Recovery | None:
+    """What a round of the study learned, as far as it says what a plan loses."""
+    if figures is None:
+        return None
+    offset_db, *fractions = figures
+    unsaid = np.zeros((1 + len(fractions), 1 + len(fractions)))
+    return Recovery(offset_db, tuple(fractions), covariance=unsaid, noise_db=0.0)
+
+
 def _awaited(storage: str, study: str | None, *, until: float, clock: Callable[[], float]) -> Invitation:
     while True:
         try:
@@ -193,6 +207,7 @@ def _task(invitation: Invitation) -> Task:
     try:
         rows, context = document["sensitivity"], document["context"]
         model = sensitivity_model(rows, problem.network, recovery_frac=document["recovery_frac"])
+        model = replace(model, recovery=_recovery(document["recovery"]))
     except (KeyError, TypeError, ValueError):
         raise BadInput(
             f"{where}: search {invitation.place.study_name!r} lacks the sensitivities that it needs; start "

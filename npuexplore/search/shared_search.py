@@ -49,6 +49,8 @@ START = "start"
 """The island of plans that a search starts from."""
 INVITATION, FINISHED = "npuexplore:shared", "npuexplore:finished"
 HEARTBEAT_S = 10
+FIRST_ROUND = "search"
+"""What a study calls its first search; that of round 2 is `search-2`."""
 
 
 @dataclass(frozen=True)
@@ -329,17 +331,18 @@ def _refuse_absent_file(storage: str, where: str) -> None:
 
 
 def _chosen(shared: Mapping[str, Mapping[str, Any]], name: str | None, where: str) -> str:
-    """The study that is asked for; without a name the only one, or the only one that is not finished."""
+    """The study that is asked for, in its latest round; without a name the only one that is not finished."""
     names = ", ".join(sorted(shared)) or "none"
-    if shared and name is not None and name not in shared:
-        raise UsageError(f"{where}: no search named {name!r} is shared here (there: {names}); check --study")
     if not shared:
         raise NotSharedYet(
             f"{where}: no search is shared here yet; it is when `npuexplore study run STUDY.yaml --storage` "
             "has trained its baseline and measured sensitivities"
         )
-    unfinished = [each for each, attributes in shared.items() if not attributes.get(FINISHED)]
-    candidates = [name] if name is not None else unfinished or list(shared)
+    if name is not None and name not in shared:
+        raise UsageError(f"{where}: no search named {name!r} is shared here (there: {names}); check --study")
+    later = f"{name}-{FIRST_ROUND}-"
+    asked = [each for each in shared if name in (None, each) or each.startswith(later)]
+    candidates = [each for each in asked if not shared[each].get(FINISHED)] or asked[-1:]
     if len(candidates) > 1:
         raise UsageError(f"{where}: several searches are shared here ({names}); name one with --study")
     return candidates[0]

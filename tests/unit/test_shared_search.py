@@ -217,6 +217,9 @@ def test_who_joins_is_told_which_searches_there_are(place):
         find_invitation(place.storage, "third")
     together(Place(place.storage, "first", heartbeat_s=60))
     assert find_invitation(place.storage).place.study_name == "second"
+    with pytest.raises(Stopped):
+        together(Place(place.storage, "first-search-2", heartbeat_s=60), on_trials=stopped_after(1))
+    assert find_invitation(place.storage, "first").place.study_name == "first-search-2"
 
 
 def test_a_search_of_another_version_is_refused_in_a_sentence(place, monkeypatch):
