@@ -60,8 +60,16 @@ class _Searching:
         """The full model."""
         return evaluator(self.job.problem, self.model.loss_db)
 
+    @cached_property
+    def whole(self) -> LookUp:
+        """The full model of the study's space by look-up."""
+        return self._modelled(self.job.space)
+
     def modelled(self, space: Space) -> LookUp:
-        """The full model of a part of the space by look-up."""
+        """The same of a part of the space."""
+        return self.whole if space is self.job.space else self._modelled(space)
+
+    def _modelled(self, space: Space) -> LookUp:
         problem = self.job.problem
         return look_up(
             space,
@@ -112,6 +120,7 @@ def _found(searching: _Searching) -> Found:
             searching.evaluate,
             searching.modelled,
             seed=searching.seed,
+            on_part=lambda done, total: job.tell("exact search", done, total, ""),
             on_evaluations=lambda done, total: job.tell("evolution", done, total, ""),
         )
         stored = {
@@ -158,8 +167,9 @@ def _describe(searching: _Searching, facts: Mapping[str, Any]) -> None:
 def _proved(searching: _Searching, result: SearchResult, found: Found | None) -> dict[str, Any]:
     spec = searching.spec
     within = Tolerance(spec.eps_frac, spec.eps_db) if spec.engine == "exact" else None
-    full = searching.modelled(searching.job.space)
-    proof = prove(result, full, seed=searching.seed, within=within)
+    searching.job.tell("proof", 0, 1, "")
+    proof = prove(result, searching.whole, seed=searching.seed, within=within)
+    searching.job.tell("proof", 1, 1, "")
     tolerances = {"eps_frac": spec.eps_frac, "eps_db": spec.eps_db}
     facts: dict[str, Any] = {
         "engine": spec.engine,

@@ -66,7 +66,7 @@ class SearchResult:
     @property
     def front_sha256(self) -> str:
         """Digest of the front's plans and objectives, whatever their order."""
-        keys = plan_keys(self.plans.take(self.front))
+        keys = plan_keys(self.plans.take(self.front)) if self.front.size else []
         rows = [key + row.tobytes() for key, row in zip(keys, self.objectives[self.front], strict=True)]
         return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
 

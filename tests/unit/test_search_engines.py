@@ -223,6 +223,18 @@ def test_a_space_without_a_plan_within_the_limits_names_the_nearest(tmp_path, en
         searched(job_in(tmp_path, engine), hopeless)
 
 
+@pytest.mark.parametrize("enumerated", [True, False])
+def test_optuna_without_a_plan_within_the_limits_ends_with_an_empty_front(tmp_path, monkeypatch, enumerated):
+    if not enumerated:
+        for module in (exact, proof):
+            monkeypatch.setattr(module, "ENUMERATED_DESIGNS", 0)
+    keys = {"trials": 12, "population": 4, "screened_plans": 0}
+    result = searched(job_in(tmp_path, "optuna", **keys), lambda plans: 40.0 + summed_loss(plans))
+    assert result.front.size == 0
+    found = result.facts["proof"]
+    assert found["hypervolume_frac"] == found["coverage_frac"] == found["reference_points"] == 0
+
+
 def test_four_objectives_are_proved_too(tmp_path):
     objectives = ["latency_ms", "flash_bytes", "sram_bytes", "quality_loss_db"]
     job = job_in(tmp_path, "exact", objectives=objectives)

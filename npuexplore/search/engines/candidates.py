@@ -52,23 +52,21 @@ def found_by_engine(
     modelled: Modelled,
     *,
     seed: int,
+    on_part: Told | None = None,
     on_evaluations: Told | None = None,
 ) -> Found:
     """The candidates that `spec.engine` (exact, evolve or auto) finds in a space.
 
     evaluate : the full model, which has the last word ; modelled : the same by look-up, of a part of the
-    space ; on_evaluations : told (evaluations so far, planned). The same arguments give the same candidates.
-    Raises BadInput where `exact` refuses, LimitsNotMet (naming the nearest plan) where nothing keeps the
-    limits.
+    space ; on_part : told (fronts made, all) ; on_evaluations : told (evaluations so far, planned). The
+    same arguments give the same candidates. Raises BadInput where `exact` refuses, LimitsNotMet (naming the
+    nearest plan) where nothing keeps the limits.
     """
     parts = _parts(space, modelled)
     looked_at, evaluations = 0, 0
     fronts: list[IntArray] = [np.zeros((0, len(space.parameters)), np.int64) for _ in parts]
     if spec.engine != "evolve":
-        tolerance = Tolerance(spec.eps_frac, spec.eps_db)
-        exact = [exact_front(part.full, tolerance, relaxed=spec.engine == "auto") for part in parts]
-        fronts = [each.rows for each in exact]
-        looked_at = sum(each.looked_at for each in exact)
+        fronts, looked_at = _apart(parts, spec, on_part)
     if spec.engine != "exact":
         starts = [_elites(part.full, rows, spec.elites) for part, rows in zip(parts, fronts, strict=True)]
         fronts, evaluations = _evolved(parts, starts, spec, seed, on_evaluations)
@@ -81,6 +79,19 @@ def found_by_engine(
         _refuse_empty(space, evaluate, seed)
     rows = _each_plan_once(space, rows)
     return Found(rows, _agreed(parts[0].full, rows, evaluate), max(evaluations, len(rows)), looked_at)
+
+
+def _apart(parts: Sequence[_Part], spec: SearchSpec, told: Told | None) -> tuple[list[IntArray], int]:
+    """Fronts of all parts, layer by layer, and how many partial designs were compared."""
+    fronts, looked_at = [], 0
+    for done, part in enumerate(parts, start=1):
+        tolerance = Tolerance(spec.eps_frac, spec.eps_db)
+        found = exact_front(part.full, tolerance, relaxed=spec.engine == "auto")
+        fronts.append(found.rows)
+        looked_at += found.looked_at
+        if told is not None:
+            told(done, len(parts))
+    return fronts, looked_at
 
 
 def _refuse_empty(space: Space, evaluate: Evaluate, seed: int) -> NoReturn:
