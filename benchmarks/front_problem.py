@@ -23,7 +23,6 @@ from scipy.stats import kendalltau
 from npuexplore.errors import BadInput
 from npuexplore.hardware.load import load_profile
 from npuexplore.pipeline.quality import SensitivityModel, sensitivity_model
-from npuexplore.pipeline.study_file import PickSpec
 from npuexplore.search.engines.auto import by_factors
 from npuexplore.search.engines.layers import rate_column
 from npuexplore.search.engines.separable import SeparableModel, separable_model
@@ -41,6 +40,8 @@ SPEC = SpaceSpec(
     activation_bits=(8, 16),
     skip_rate_frac=tuple(round(0.04 * step, 2) for step in range(16)),
 )
+RECOVERY_FRAC = 0.2
+"""What retraining is expected to leave of losses, as in studies before any pick was retrained."""
 WORST = 1.1
 """Where hypervolume ends, on the way from the ideal to the worst of the reference front."""
 
@@ -89,8 +90,7 @@ def _bits(row: Row) -> tuple[int, int]:
 
 def summed_model(losses: Row) -> SensitivityModel:
     """The losses of layers alone, as studies add them up before any pick was retrained."""
-    recovery_frac = float(PickSpec().recovery_frac)
-    return sensitivity_model(list(filled(losses["rows"])), load_network(NETWORK), recovery_frac=recovery_frac)
+    return sensitivity_model(list(filled(losses["rows"])), load_network(NETWORK), recovery_frac=RECOVERY_FRAC)
 
 
 def together(own: np.ndarray, coupling: Coupling) -> np.ndarray:
@@ -134,7 +134,7 @@ def losses_document(losses: Row) -> dict[str, Any]:
     return {
         "measured_choices": len(losses["rows"]),
         "measured_pairs": len(losses["pairs"]),
-        "recovery_frac": float(PickSpec().recovery_frac),
+        "recovery_frac": RECOVERY_FRAC,
         "coupling": {
             f"{names[first]}, {names[second]}": share for (first, second), share in coupling.items()
         },
@@ -185,5 +185,5 @@ def problem_digest() -> str:
     parameters = [[each.name, list(each.choices)] for each in problem_space().parameters]
     losses = measured_losses()
     coupling = [[*pair, share] for pair, share in fitted_coupling(losses).items()]
-    made_of = [PART, NETWORK, OBJECTIVES, parameters, PickSpec().recovery_frac, losses["rows"], coupling]
+    made_of = [PART, NETWORK, OBJECTIVES, parameters, RECOVERY_FRAC, losses["rows"], coupling]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
