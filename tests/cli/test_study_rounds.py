@@ -6,7 +6,7 @@ import time
 
 import pytest
 import tiny_study
-from command_line import program, run_program
+from command_line import output_of, program
 from processes import PATIENCE_S, marked, none_within
 
 from npuexplore.pipeline.recovery import TERMS
@@ -21,7 +21,7 @@ def study(tmp_path_factory):
         tmp_path_factory.mktemp("rounds"),
         rounds=2,
         picks={"count": 3},
-        baseline={"steps": 60, "batch": 4},
+        baseline={"steps": 40, "batch": 4},
         retrain={"steps": 4},
         space={"sparsity_frac": [0.0, 0.5, 0.8], "weight_bits": [4, 8]},
         search={"trials": 60},
@@ -32,7 +32,8 @@ def study(tmp_path_factory):
 def run(tmp_path_factory, study, recordings):
     """The run directory of the study, run in one go."""
     runs = tmp_path_factory.mktemp("runs")
-    outcome = run_program("study", "run", study, "--data", recordings, "--runs", runs)
+    command = program("study", "run", study, "--data", recordings, "--runs", runs)
+    outcome = output_of(command, timeout=600)
     assert outcome.code == 0, outcome.err
     return runs / "tiny"
 
