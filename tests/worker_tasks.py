@@ -90,6 +90,21 @@ def pretend_to_be(version):
     npuexplore.__version__ = version or importlib.metadata.version("npuexplore")
 
 
+def forget_npuexplore(gone):
+    """Makes this process unable to import what asks it whether it can work, or able again."""
+    for name in ("npuexplore", "npuexplore.pipeline", "npuexplore.pipeline.shared_folder"):
+        if gone:
+            FORGOTTEN[name] = sys.modules.get(name)
+            sys.modules[name] = None
+        elif (module := FORGOTTEN.pop(name)) is not None:
+            sys.modules[name] = module
+        else:
+            del sys.modules[name]
+
+
+FORGOTTEN: dict = {}
+
+
 def mix_ahead_for_ever(connection, source):
     """Asks for one batch, tells which process mixes, and goes on."""
     import multiprocessing

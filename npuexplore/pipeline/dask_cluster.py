@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npuexplore.errors import EnvironmentLacking, NpuexploreError
-from npuexplore.pipeline.shared_folder import Meeting, meeting_place, what_hinders
+from npuexplore.pipeline.shared_folder import Meeting, meeting_place, versions_here, what_hinders
 from npuexplore.pipeline.workers import NoLongerWanted, Task, refusal, run_tasks
 
 if TYPE_CHECKING:
@@ -118,7 +118,16 @@ def _refuse_unreachable(address: str) -> None:
 
 
 def _refuse_unfit_workers(client: Client, meeting: Meeting, address: str) -> None:
-    """Every worker is asked; the first one that cannot work here is named."""
+    """The scheduler, which reads tasks too, and every worker are asked; the first unfit one is named."""
+    wanted = meeting.versions["npuexplore"]
+    try:
+        there = client.run_on_scheduler(versions_here)["npuexplore"]
+    except Exception as error:
+        raise _without_npuexplore(f"scheduler {address}", wanted, error) from None
+    if there != wanted:
+        raise EnvironmentLacking(
+            f"scheduler {address}: has npuexplore {there}, and {wanted} is asked for; install that there"
+        )
     answers = client.run(what_hinders, meeting, on_error="return")
     if not answers:
         raise EnvironmentLacking(
@@ -126,12 +135,16 @@ def _refuse_unfit_workers(client: Client, meeting: Meeting, address: str) -> Non
         )
     for worker, problem in sorted(answers.items()):
         if isinstance(problem, BaseException):
-            raise EnvironmentLacking(
-                f"worker {worker}: cannot run npuexplore {meeting.versions['npuexplore']} "
-                f"({type(problem).__name__}); install that there, with its extra [dask]"
-            )
+            raise _without_npuexplore(f"worker {worker}", wanted, problem)
         if problem is not None:
             raise EnvironmentLacking(f"worker {worker}: {problem}")
+
+
+def _without_npuexplore(who: str, wanted: str, error: BaseException) -> EnvironmentLacking:
+    return EnvironmentLacking(
+        f"{who}: cannot run npuexplore {wanted} ({type(error).__name__}); install that there, with its extra "
+        "[dask]"
+    )
 
 
 class _Errand:

@@ -3,10 +3,12 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from npuexplore.pipeline.workers import Task
 from npuexplore.train.fit import FitRecipe
 from npuexplore.workload.network import Network
 
+dask = pytest.importorskip("dask", reason="needs the extra [dask]: make test-services")
 distributed = pytest.importorskip("distributed", reason="needs the extra [dask]: make test-services")
 
 CHECKPOINT_STEPS = 25
@@ -168,6 +171,28 @@ def test_a_worker_with_another_version_is_named_before_anything_is_done(executor
         executor.check()
 
 
+def test_a_worker_without_npuexplore_is_named_before_anything_is_done(executor, client):
+    worker = sorted(client.scheduler_info(n_workers=-1)["workers"])[1]
+    client.run(worker_tasks.forget_npuexplore, True, workers=[worker])
+    try:
+        with pytest.raises(
+            EnvironmentLacking, match=rf"^worker {worker}: cannot run npuexplore 0.* install that"
+        ):
+            executor.check()
+    finally:
+        client.run(worker_tasks.forget_npuexplore, False, workers=[worker])
+
+
+def test_a_worker_that_joins_later_is_asked_before_its_first_task(executor, client, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "_refuse_unfit_workers", lambda *_: None)
+    client.run(worker_tasks.pretend_to_be, "9.9")
+    try:
+        with pytest.raises(EnvironmentLacking, match=r"^worker tcp://.*: has npuexplore 9\.9, and "):
+            run(executor, (worker_tasks.die, 9))
+    finally:
+        client.run(worker_tasks.pretend_to_be, None)
+
+
 def test_a_worker_that_does_not_see_the_run_directory_is_named_before_anything_is_done(
     address, tiny, recordings, inside, cli
 ):
@@ -220,3 +245,97 @@ def test_a_study_over_dask_ends_in_the_same_bytes_also_when_it_is_killed(
         assert (run_folder / name).read_bytes() == (finished / name).read_bytes()
     assert json.loads((run_folder / "results.json").read_text())["picks"]
     assert none_within(lambda: list(run_folder.rglob("*.part")), PATIENCE_S)
+
+
+@contextmanager
+def programs_of_dask(folder, *options):
+    """A scheduler and a worker as people start them; yields the scheduler's process and its address."""
+    described = folder / "scheduler.json"
+    shared = ["--scheduler-file", described, "--no-dashboard", *options]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    python = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    scheduler = subprocess.Popen([*python, *shared], env=environment, **quiet)
+    worker = None
+    try:
+        while not described.exists():
+            assert scheduler.poll() is None
+            time.sleep(0.02)
+        python = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1"]
+        worker = subprocess.Popen([*python, *shared], env=environment, **quiet)
+        yield scheduler, json.loads(described.read_text())["address"]
+    finally:
+        for process in (worker, scheduler):
+            if process is not None:
+                process.kill()
+                process.wait()
+
+
+def when_it_has_workers(executor):
+    """Waits until the cluster of an executor is complete."""
+    end = time.monotonic() + 120.0
+    while True:
+        try:
+            return executor.check()
+        except EnvironmentLacking as error:
+            if "the scheduler has no workers" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def test_a_scheduler_that_is_killed_ends_the_command_with_a_sentence(tmp_path):
+    with programs_of_dask(tmp_path) as (scheduler, address):
+        executor = executor_of(address.replace("tcp", "dask"), workers=1, folder=tmp_path)
+        when_it_has_workers(executor)
+        sleepers = []
+
+        def kill_the_scheduler(_, process_id):
+            sleepers.append(process_id)
+            scheduler.kill()
+
+        with pytest.raises(
+            EnvironmentLacking, match=r"the scheduler is gone; start it again, then run the same"
+        ):
+            run(executor, (worker_tasks.sleep_long, None), on_message=kill_the_scheduler)
+    assert gone_within(sleepers[0], PATIENCE_S)
+
+
+def test_a_cluster_may_be_encrypted(tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=npuexplore",
+    ]
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the program openssl to make a certificate")
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = "distributed.comm.tls"
+    secrets = {f"{tls}.ca-file": certificate, f"{tls}.client.cert": certificate, f"{tls}.client.key": key}
+    own = ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key]
+    with (
+        programs_of_dask(tmp_path, "--protocol", "tls", *own) as (_, address),
+        dask.config.set({name: str(path) for name, path in secrets.items()}),
+    ):
+        assert address.startswith("tls://")
+        executor = executor_of(address, workers=1, folder=tmp_path)
+        when_it_has_workers(executor)
+        assert run(executor, (worker_tasks.count_to, 2)) == [("task-0", 0), ("task-0", 1)]
+
+
+def test_a_scheduler_without_npuexplore_is_named(executor, client):
+    client.run_on_scheduler(worker_tasks.forget_npuexplore, True)
+    try:
+        with pytest.raises(
+            EnvironmentLacking, match=r"^scheduler tcp://.*: cannot run npuexplore 0.* install"
+        ):
+            executor.check()
+    finally:
+        worker_tasks.forget_npuexplore(False)
