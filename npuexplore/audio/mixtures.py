@@ -36,7 +36,7 @@ class MixtureRecipe(Model):
     level_dbfs: DecibelRange = (-40.0, -18.0)
     pool_segments: Annotated[int, Field(ge=16, le=200_000)] = 4_000
     """Segments of speech, and of noise, prepared before training."""
-    reuse: Annotated[int, Field(ge=1, le=16)] = 5
+    reuse: Annotated[int, Field(ge=1, le=16)] = 3
     """Steps that share spectra, each with permuted noise and a new SNR."""
     augmentation: Augmentation = Augmentation()
 
