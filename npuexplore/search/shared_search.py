@@ -23,7 +23,7 @@ from npuexplore.search.pareto import feasible_front
 from npuexplore.search.record import Record, Trial, open_record
 from npuexplore.search.result import Found, SearchResult
 from npuexplore.search.seeds import screened_plans, uniform_plans
-from npuexplore.search.shared_stale import one_writer
+from npuexplore.search.shared_stale import one_writer, quiet_heartbeats
 from npuexplore.search.shared_work import OnTrials, Task, trial_of, work
 from npuexplore.search.space import (
     Params,
@@ -129,7 +129,7 @@ def search_together(
         if INVITATION not in record.study.user_attrs:
             _add_starts(record, task, start_plans(task) if elites is None else elites)
         record.set_attributes({INVITATION: _said(task, place, document)})
-        with one_writer(record):
+        with one_writer(record), quiet_heartbeats():
             work(record, task, decided=decided, grace_s=place.grace_s, on_trials=on_trials)
         record.set_attributes({FINISHED: True})
         trials = _finished(record)
@@ -153,7 +153,7 @@ def join(task: Task, place: Place, *, limit: int | None, on_trials: OnTrials | N
     Returns how many trials this process finished. Raises UsageError when `task` is not the search that was
     opened, as when part, study or sensitivities differ.
     """
-    with _joined(task, place) as (record, decided), one_writer(record):
+    with _joined(task, place) as (record, decided), one_writer(record), quiet_heartbeats():
         return work(record, task, decided=decided, grace_s=place.grace_s, limit=limit, on_trials=on_trials)
 
 

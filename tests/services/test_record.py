@@ -59,3 +59,9 @@ def test_a_read_only_database_is_one_sentence(cluster, database, url):
         open_record(url, **TWO, fingerprint="a") as record,
     ):
         record.set_attributes({"engine": "exact"})
+
+
+def test_a_password_may_stay_out_of_the_url(cluster, database, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    with open_record(cluster.url(database, password=False), **TWO, fingerprint="a") as record:
+        assert record.storage.where.count(":") == 2
