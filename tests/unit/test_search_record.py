@@ -1,6 +1,8 @@
 """Where a record can lie, what it keeps, and what is said when it cannot be used."""
 
+import errno
 import logging
+import os
 import sqlite3
 import sys
 
@@ -10,7 +12,7 @@ from npuexplore.errors import BadInput, EnvironmentLacking, UsageError
 from npuexplore.search import bulk
 from npuexplore.search.record import Trial, open_record
 from npuexplore.search.storage import Heartbeat, open_storage, quiet_optuna
-from npuexplore.search.storage_faults import masked
+from npuexplore.search.storage_faults import masked, said_once
 
 NAMES = ("latency_ms", "flash_bytes")
 
@@ -155,6 +157,26 @@ def test_a_torn_end_is_cut_off_with_a_word_about_it(tmp_path, caplog):
     assert [line.getMessage() for line in caplog.records] == [f"{path}: cut off a torn end of 19 bytes"]
 
 
+def test_a_line_that_did_not_fit_on_the_disk_leaves_nothing_of_itself(tmp_path, monkeypatch):
+    path = tmp_path / "search.log"
+
+    def full(descriptor, line):
+        write(descriptor, bytes(line)[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened(path) as record:
+        stored(record, trials(1))
+        before, write = path.read_bytes(), os.write
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            with pytest.raises(EnvironmentLacking, match="No space left on device"):
+                stored(record, trials(1, first=1))
+        assert path.read_bytes() == before
+        stored(record, trials(1, first=1))
+    with opened(path) as record:
+        assert record.finished_trials() == trials(2)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -174,6 +196,23 @@ def test_a_torn_end_is_cut_off_with_a_word_about_it(tmp_path, caplog):
 )
 def test_passwords_are_masked(url, shown):
     assert masked(url) == shown
+
+
+def test_what_a_server_says_is_shown_without_the_password_as_written_or_as_meant():
+    import sqlalchemy
+
+    url = "postgresql+psycopg://ada:s%40cret@h/d"
+
+    def told():
+        with said_once(url):
+            raise sqlalchemy.exc.OperationalError(
+                "select 1", {}, Exception(f"no s@cret, no s%40cret at {url}")
+            )
+
+    with pytest.raises(EnvironmentLacking) as refused:
+        told()
+    assert "cret" not in str(refused.value)
+    assert "no ***, no *** at postgresql+psycopg://ada:***@h/d" in str(refused.value)
 
 
 @pytest.mark.parametrize(
