@@ -50,7 +50,7 @@ def trials_of(url):
 def quality(trials):
     """Hypervolume of the feasible trials, up to twice the worst that any may have."""
     rows = [t.values for t in trials if t.values and max(t.system_attrs["constraints"]) <= 0.0]
-    return hypervolume(np.array(rows) / (10.0, 10_000.0, 10.0))
+    return hypervolume(np.array(rows) / (10.0, 10_000.0, 10.0), reference=np.ones(3))
 
 
 def test_fifty_kills_lose_and_repeat_no_finished_trial(cluster, connection, url, record_property):
