@@ -151,13 +151,13 @@ class _Share:
         return int(self.evaluated)
 
     def _objective(self, trial: optuna.Trial) -> tuple[float, ...]:
-        self._refuse_superfluous(trial)
         space = self.task.space
         dists: dict[str, Any] = distributions(space)
         if dists.keys() - trial.params.keys():
             self.decided.params = self._proposed(trial)
         for name, choices in dists.items():
             trial.suggest_categorical(name, choices.choices)
+        self._refuse_superfluous(trial)
         evaluation = self.task.evaluate(plans_from(space, np.array([choice_row(space, trial.params)])))
         check_finite(evaluation, self.task.spec.objectives)
         trial.storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS, evaluation.violations[0].tolist())
@@ -165,20 +165,25 @@ class _Share:
         return tuple(evaluation.objectives[0].tolist())
 
     def _refuse_superfluous(self, trial: optuna.Trial) -> None:
-        """Two processes may begin the last trial at once: that of the higher number is given up."""
+        """Two processes may begin the last trial at once, or propose the same plan: one gives up."""
         from optuna import TrialPruned
 
         self.look()
-        if sum(other.number < trial.number for other in self.trials) >= self.task.target:
+        enough = sum(other.number < trial.number for other in self.trials) >= self.task.target
+        if enough or keys_of(self.task.space, [trial.params])[0] in self._known_to(trial):
             raise TrialPruned
+
+    def _known_to(self, trial: optuna.Trial) -> set[bytes]:
+        """Keys of the plans of all other trials that are finished, running or waiting, as last seen."""
+        names = {parameter.name for parameter in self.task.space.parameters}
+        others = [other.params for other in self.trials if other.number != trial.number]
+        return set(keys_of(self.task.space, [params for params in others if names <= params.keys()]))
 
     def _proposed(self, trial: optuna.Trial) -> Params:
         """A plan that is new, of the island whose turn it is."""
         from optuna import TrialPruned
 
-        known = [other.params for other in self.trials if other.number != trial.number]
-        names = {parameter.name for parameter in self.task.space.parameters}
-        seen = set(keys_of(self.task.space, [params for params in known if names <= params.keys()]))
+        seen = self._known_to(trial)
         for island in dict.fromkeys([self._island(trial.number), MIXED]):
             found = propose(
                 self.islands.get(island, self.task.space),

@@ -1,5 +1,6 @@
 """One search by several processes: what is written, who may join, and what happens to those that die."""
 
+import numpy as np
 import optuna
 import pytest
 from toy_search import NETWORK, SPACE, evaluator, spec
@@ -13,7 +14,15 @@ from npuexplore.search.shared_sampler import Decided
 from npuexplore.search.shared_search import Place, find_invitation, join, result_of, search_together
 from npuexplore.search.shared_stale import Silent, one_writer
 from npuexplore.search.shared_work import Task, work
-from npuexplore.search.space import SpaceSpec, all_choices, keys_of, plans_from, space_for
+from npuexplore.search.space import (
+    SpaceSpec,
+    all_choices,
+    keys_of,
+    params_of,
+    plans_from,
+    random_choices,
+    space_for,
+)
 from npuexplore.search.spec import SearchSpec
 from npuexplore.search.storage import Heartbeat, quiet_optuna
 from npuexplore.search.suggest import distributions
@@ -118,13 +127,19 @@ def test_a_space_that_is_used_up_ends_the_search_of_every_process(place):
     assert states(trials_in(place))["COMPLETE"] == 8
 
 
+def new_plan(trials):
+    known = keys_of(SPACE, [trial.params for trial in trials if trial.values])
+    drawn = [params_of(SPACE, row) for row in random_choices(SPACE, np.random.default_rng(9), 20)]
+    return next(params for params in drawn if keys_of(SPACE, [params])[0] not in known)
+
+
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 def test_a_trial_whose_process_died_before_its_first_sign_of_life_is_run_by_another(place):
     with pytest.raises(Stopped):
         together(place, on_trials=stopped_after(9))
     with joined(place) as (record, decided):
         left = record.study.ask()
-        decided.params = record.study.trials[0].params
+        decided.params = new_plan(record.study.trials)
         for name, choices in distributions(SPACE).items():
             left.suggest_categorical(name, choices.choices)
         silent = Silent(record, grace_s=0.0)
@@ -157,6 +172,46 @@ def test_a_process_that_slept_too_long_leaves_its_trial_to_who_took_it(place):
     assert states(trials) == {"COMPLETE": TARGET, "FAIL": 1}
     assert finished <= TARGET - before
     assert trials[asleep[0]].state.name == "FAIL"
+
+
+def test_a_plan_that_another_process_proposes_at_the_same_moment_is_evaluated_once(place):
+    with pytest.raises(Stopped):
+        together(place, on_trials=stopped_after(9))
+    taken = []
+
+    class Hurried(Decided):
+        """Another process takes the same plan before this one has written it."""
+
+        def sample_independent(self, study, trial, name, distribution):
+            if not taken:
+                taken.append(dict(self.params))
+                with joined(place) as (record, _):
+                    record.study.add_trial(
+                        optuna.trial.create_trial(
+                            state=optuna.trial.TrialState.WAITING,
+                            params=taken[0],
+                            distributions=distributions(SPACE),
+                        )
+                    )
+            return super().sample_independent(study, trial, name, distribution)
+
+    decided = Hurried()
+    with (
+        quiet_optuna(),
+        open_record(
+            place.storage,
+            study_name="toy",
+            directions=["minimize"] * 3,
+            fingerprint=None,
+            heartbeat=Heartbeat(60),
+            sampler=decided,
+        ) as record,
+    ):
+        work(record, task(), decided=decided, grace_s=1.0)
+    trials = trials_in(place)
+    assert states(trials) == {"COMPLETE": TARGET, "PRUNED": 1}
+    keys = [key for trial in trials if trial.values for key in keys_of(SPACE, [trial.params])]
+    assert len(set(keys)) == TARGET
 
 
 def take_over(place):
