@@ -41,6 +41,7 @@ from npuexplore.pipeline.timings import add_seconds
 from npuexplore.report.page import render_page
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.picks import Pick
+from npuexplore.search.shared_search import refuse_unusable
 from npuexplore.search.space import space_for
 
 BLAS_THREADS = 1
@@ -73,7 +74,10 @@ def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> StudyJ
     space = space_for(problem.study.space, problem.network, block_shapes(problem.profile))
     inputs = {**problem_document(problem), "data": data_document(problem.study, request.data)}
     preflight(space, evaluator(problem, None), seed=problem.study.seed)
-    return StudyJob(request, RunDirectory(request.folder), space, inputs, tell, clock)
+    run = RunDirectory(request.folder)
+    if request.storage is not None and (request.fresh or not run.manifest.exists()):
+        refuse_unusable(request.storage)
+    return StudyJob(request, run, space, inputs, tell, clock)
 
 
 def _claim(job: StudyJob, sound: Sound) -> None:

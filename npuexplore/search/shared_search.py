@@ -195,6 +195,13 @@ def refuse_unshared(storage: str) -> None:
         )
 
 
+def refuse_unusable(storage: str) -> None:
+    """Raises what a search in this storage would raise on opening it."""
+    refuse_unshared(storage)
+    with open_storage(storage):
+        return
+
+
 def _fingerprint(task: Task) -> str:
     space = task.space
     parts = [

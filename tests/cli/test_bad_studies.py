@@ -21,6 +21,23 @@ def test_a_study_that_nothing_fits_says_so_before_it_reads_any_sound(
     assert not (inside / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("storage", "code", "says"),
+    [
+        ("memory:", 2, "several processes need a database"),
+        ("sqlite:////nowhere/trials.db", 4, "the storage cannot be used"),
+    ],
+)
+def test_a_storage_that_cannot_be_shared_is_refused_before_any_training(
+    cli, inside, recordings, monkeypatch, storage, code, says
+):
+    monkeypatch.setattr(study_job, "gather", lambda *_, **__: pytest.fail("the data was read"))
+    study = tiny_study.write_study(inside / "shared")
+    outcome = cli("study", "run", study, "--data", recordings, "--storage", storage)
+    assert (outcome.code, says in outcome.sentence) == (code, True)
+    assert not (inside / "runs").exists()
+
+
 @pytest.mark.parametrize("verb", [("study", "run"), ("train",), ("search",), ("retrain",)])
 def test_a_memory_that_is_all_reserved_fits_nothing(cli, inside, recordings, verb):
     study = tiny_study.write_study(inside / "hard", limits={"reserved_flash_bytes": 10**12})
