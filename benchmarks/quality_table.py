@@ -50,6 +50,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "learned": {"method": "learned", "budget": "network"},
     "gradual": {"method": "gradual"},
     "taught": {"method": "gradual", "distillation": {}},
+    "learned-taught": {"method": "learned", "budget": "network", "distillation": {}},
     "offline": {"method": "offline"},
 }
 PRUNING = ("learned", "gradual", "offline")
@@ -71,7 +72,8 @@ def weights(sparsity_frac: float) -> Case:
 
 
 def blocks(sparsity_frac: float) -> Case:
-    return Case(LayerPlan(structure="block", block=(1, 16), sparsity_frac=sparsity_frac))
+    choice = LayerPlan(structure="block", block=(1, 16), sparsity_frac=sparsity_frac)
+    return Case(choice, (*PRUNING, "learned-taught"))
 
 
 def units(removed_frac: float) -> Case:
