@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from npuexplore.errors import BadInput, UsageError
 from npuexplore.pipeline.objectives import evaluator
 from npuexplore.pipeline.problem import Problem, problem_document, problem_of
 from npuexplore.pipeline.quality import SensitivityModel, sensitivity_model
-from npuexplore.pipeline.recovery import Recovery
 from npuexplore.pipeline.run_directory import RunDirectory, read_manifest, read_stage, write_stage
 from npuexplore.pipeline.study_job import StudyJob, Tell
 from npuexplore.search.result import Found, SearchResult
@@ -103,7 +101,7 @@ def search_with_others(
             seed=study.seed,
             context=context,
             found=found,
-            document=_document(job, model, rows, context),
+            document=_document(job, rows, context),
             fresh=job.request.fresh,
             on_trials=lambda done, target: job.tell(name, done, target, ""),
         )
@@ -118,18 +116,9 @@ def search_with_others(
     return result_of(job.space, study.search, evaluate, Gathered(kept, stored["recorded"]), found)
 
 
-def _document(
-    job: StudyJob, model: SensitivityModel, rows: Sequence[Mapping[str, Any]], context: str
-) -> dict[str, Any]:
+def _document(job: StudyJob, rows: Sequence[Mapping[str, Any]], context: str) -> dict[str, Any]:
     """All that another process needs to evaluate plans as this one does."""
-    learned = model.recovery
-    return {
-        **problem_document(job.problem),
-        "sensitivity": [row for row in rows if "one_shot_loss_db" in row],
-        "recovery_frac": model.recovery_frac,
-        "recovery": None if learned is None else [learned.offset_db, *learned.fractions],
-        "context": context,
-    }
+    return {**problem_document(job.problem), "sensitivity": list(rows), "context": context}
 
 
 def storage_of(folder: Path) -> tuple[str, str]:
@@ -181,15 +170,6 @@ def help_with(
     }
 
 
-def _recovery(figures: Sequence[float] | None) -> Recovery | None:
-    """What a round of the study learned, as far as it says what a plan loses."""
-    if figures is None:
-        return None
-    offset_db, *fractions = figures
-    unsaid = np.zeros((1 + len(fractions), 1 + len(fractions)))
-    return Recovery(offset_db, tuple(fractions), covariance=unsaid, noise_db=0.0)
-
-
 def _awaited(storage: str, study: str | None, *, until: float, clock: Callable[[], float]) -> Invitation:
     while True:
         try:
@@ -206,8 +186,8 @@ def _task(invitation: Invitation) -> Task:
     problem: Problem = problem_of(document, where=Path(where))
     try:
         rows, context = document["sensitivity"], document["context"]
-        model = sensitivity_model(rows, problem.network, recovery_frac=document["recovery_frac"])
-        model = replace(model, recovery=_recovery(document["recovery"]))
+        recovery_frac = problem.study.picks.recovery_frac
+        model = sensitivity_model(rows, problem.network, recovery_frac=recovery_frac)
     except (KeyError, TypeError, ValueError):
         raise BadInput(
             f"{where}: search {invitation.place.study_name!r} lacks the sensitivities that it needs; start "

@@ -1,6 +1,7 @@
 """What a study passes on to the processes that help with its search, and where it says that it does."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -41,9 +42,9 @@ def rows(job):
 @pytest.mark.parametrize("learned", [None, guessed_recovery(0.4)], ids=["first round", "second round"])
 def test_who_joins_evaluates_plans_as_the_main_process_does(job, rows, learned):
     model = sensitivity_model(rows, job.problem.network, recovery_frac=0.2)
-    model = worker.replace(model, recovery=learned)
+    model = replace(model, recovery=learned)
     told = [] if learned is None else [{"recovery": learned.document()}]
-    document = json.loads(json.dumps(worker._document(job, model, [*rows, *told], "c")))
+    document = json.loads(json.dumps(worker._document(job, [*rows, *told], "c")))
     task = worker._task(Invitation(Place("sqlite:///x.db", "tiny"), 24, False, document))
     plans = plans_from(job.space, random_choices(job.space, np.random.default_rng(1), 50))
     own, theirs = evaluator(job.problem, model.loss_db)(plans), task.evaluate(plans)
@@ -53,9 +54,7 @@ def test_who_joins_evaluates_plans_as_the_main_process_does(job, rows, learned):
 
 
 def test_an_invitation_without_sensitivities_is_refused(job, rows):
-    document = worker._document(
-        job, sensitivity_model(rows, job.problem.network, recovery_frac=0.2), rows, "c"
-    )
+    document = worker._document(job, rows, "c")
     del document["sensitivity"]
     with pytest.raises(BadInput, match="lacks the sensitivities"):
         worker._task(Invitation(Place("sqlite:///x.db", "tiny"), 24, False, document))
