@@ -68,7 +68,8 @@ class Case:
 
 
 def weights(sparsity_frac: float) -> Case:
-    return Case(LayerPlan(structure="weight", sparsity_frac=sparsity_frac))
+    choice = LayerPlan(structure="weight", sparsity_frac=sparsity_frac)
+    return Case(choice, (*PRUNING, "learned-taught"))
 
 
 def blocks(sparsity_frac: float) -> Case:
