@@ -229,6 +229,8 @@ class PlanBatch:
     """Of every matrix, where those of some layer differ; None where each follows its layer."""
     channel_scales: NDArray[np.bool_] | None = None
     """(P, L) whether each output has a scale of its own; None where none has."""
+    part: NDArray[np.int64] | None = None
+    """(P,) which of a study's several parts each plan is for; None where there is one."""
 
     def __len__(self) -> int:
         return int(self.structure.shape[0])

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_serializer, model_validator
 from pydantic import SerializerFunctionWrapHandler as Wrapped
 
-from npuexplore.compression.matrix_plan import TWO_FOUR_SPARSITY_FRAC, BlockShape
+from npuexplore.compression.matrix_plan import BlockShape
 from npuexplore.compression.plan import (
-    CHOICE_FIELDS,
     STRUCTURES,
     LayerPlan,
     PlanBatch,
@@ -28,6 +27,7 @@ from npuexplore.compression.plan import CompressionPlan as _Plan
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
 from npuexplore.hardware.figures import ActivationBits, WeightBits
+from npuexplore.search.canonical import canonical, with_matrices
 from npuexplore.search.hidden_sizes import HiddenSizes, refuse_sizes, size_choices, sized_sparsity
 from npuexplore.units import IntArray
 from npuexplore.workload.network import Network, matrices
@@ -36,7 +36,9 @@ Choice = str | float | int
 Params = Mapping[str, Any]
 """A design as a document: parameter name -> choice."""
 
-ParameterKind = Literal["structure", "sparsity_frac", "weight_bits", "activation_bits", "skip_rate_frac"]
+ParameterKind = Literal[
+    "profile", "structure", "sparsity_frac", "weight_bits", "activation_bits", "skip_rate_frac"
+]
 
 DEFAULT_BLOCK: tuple[int, int] = (1, 16)
 """Block shape where neither the study nor the part names one."""
@@ -143,7 +145,7 @@ class Parameter:
     name: str
     kind: ParameterKind
     columns: tuple[int, ...]
-    """Layers that the choice holds for; empty for the skip rate."""
+    """Layers that the choice holds for; empty for the part and for the skip rate."""
     choices: tuple[Choice, ...]
 
 
@@ -154,6 +156,8 @@ class Space:
     network: Network
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, LayerPlan]
+    parts: tuple[str, ...] = ()
+    """The study's several parts, which `PlanBatch.part` counts; empty where there is one."""
 
     @property
     def designs(self) -> int:
@@ -172,10 +176,16 @@ class Space:
         return tuple(name for name in STRUCTURES if name in present and name != "dense")
 
 
-def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[int, int]] = ()) -> Space:
+def space_for(
+    spec: SpaceSpec,
+    network: Network,
+    profile_blocks: Sequence[tuple[int, int]] = (),
+    parts: Sequence[str] = (),
+) -> Space:
     """The parameters of `spec` over the layers of `network`.
 
-    profile_blocks : block shapes whose zeros the part skips, used where the spec names none.
+    profile_blocks : block shapes whose zeros the part skips, used where the spec names none. parts : names
+    of the parts, where there are several: which of them is the first parameter, `profile`.
     Raises BadInput when `fixed` names an unknown layer or a plan that the layer cannot have, and when
     no layer is left to search. The layer that gives the mask never has the structure `unit`: its
     outputs are the mask bands; nor has a layer whose outputs a conv1x1 layer needs all.
@@ -189,7 +199,9 @@ def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[
     whole = unit_keepers(network)
     keepers = {index for index, layer in enumerate(network.layers) if layer.name in whole}
     refuse_sizes(spec.hidden_units or (), [network.layers[index] for index in free if index not in keepers])
-    parameters = [
+    several = tuple(parts) if len(parts) > 1 else ()
+    parameters = [Parameter("profile", "profile", (), several)] if several else []
+    parameters += [
         parameter
         for name, columns in groups
         for parameter in _layer_parameters(
@@ -197,7 +209,7 @@ def space_for(spec: SpaceSpec, network: Network, profile_blocks: Sequence[tuple[
         )
     ]
     parameters.append(Parameter("skip_rate_frac", "skip_rate_frac", (), spec.skip_rate_frac))
-    return Space(network, tuple(parameters), dict(spec.fixed))
+    return Space(network, tuple(parameters), dict(spec.fixed), several)
 
 
 def _check_fixed(spec: SpaceSpec, network: Network) -> None:
@@ -279,6 +291,8 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
     rows[:], columns[:] = plans.block_rows, plans.block_columns
     for index, parameter in enumerate(space.parameters):
         picked = choices[:, index]
+        if parameter.kind == "profile":
+            continue
         if parameter.kind == "skip_rate_frac":
             plans.skip_rate_frac[:] = np.array(parameter.choices, np.float64)[picked]
         elif parameter.kind == "structure":
@@ -289,8 +303,17 @@ def plans_from(space: Space, choices: IntArray) -> PlanBatch:
             values = getattr(plans, parameter.kind)
             values[:, list(parameter.columns)] = np.array(parameter.choices)[picked][:, None]
     _size_layers(space, plans, choices)
-    canonical = _canonical(replace(plans, block_rows=rows, block_columns=columns), space.network)
-    return _with_matrices(space, canonical)
+    plans = replace(plans, block_rows=rows, block_columns=columns, part=_positions(space, choices))
+    return with_matrices(canonical(plans, space.network), space.network, space.fixed)
+
+
+def _positions(space: Space, choices: IntArray) -> NDArray[np.int64] | None:
+    """(P,) positions in the study's list of parts; None where there is one part."""
+    for index, parameter in enumerate(space.parameters):
+        if parameter.kind == "profile":
+            known = [space.parts.index(str(name)) for name in parameter.choices]
+            return np.array(known, np.int64)[choices[:, index]]
+    return None
 
 
 def _structure_row(choice: str) -> tuple[int, int, int]:
@@ -315,37 +338,6 @@ def _fixed_plans(space: Space, count: int) -> PlanBatch:
     """`count` copies of the plan that fixed layers have; the other layers dense int8."""
     fixed = batch_plans([_Plan(layers=space.fixed)], space.network)
     return fixed.take(np.zeros(count, np.intp))
-
-
-def _with_matrices(space: Space, plans: PlanBatch) -> PlanBatch:
-    """Matrices as fixed layers have them, those of other layers as their layers."""
-    if plans.matrices is None:
-        return plans
-    own = matrices_of(replace(plans, matrices=None), plans.matrices.owner)
-    for column, layer in enumerate(own.owner):
-        if space.network.layers[layer].name in space.fixed:
-            for name in CHOICE_FIELDS:
-                getattr(own, name)[:, column] = getattr(plans.matrices, name)[:, column]
-    return replace(plans, matrices=own)
-
-
-def _canonical(plans: PlanBatch, network: Network) -> PlanBatch:
-    structure, keepers = plans.structure.copy(), unit_keepers(network)
-    for column, layer in enumerate(network.layers):
-        if layer.name in keepers:
-            structure[:, column][structure[:, column] == STRUCTURES.index("unit")] = STRUCTURES.index("dense")
-    structure[plans.sparsity_frac == 0.0] = STRUCTURES.index("dense")
-    sparsity = np.where(
-        structure == STRUCTURES.index("two_four"), TWO_FOUR_SPARSITY_FRAC, plans.sparsity_frac
-    )
-    is_block = structure == STRUCTURES.index("block")
-    return replace(
-        plans,
-        structure=structure,
-        sparsity_frac=np.where(structure == STRUCTURES.index("dense"), 0.0, sparsity),
-        block_rows=np.where(is_block, plans.block_rows, 1),
-        block_columns=np.where(is_block, plans.block_columns, 1),
-    )
 
 
 def plan_keys(plans: PlanBatch) -> list[bytes]:
