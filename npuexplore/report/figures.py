@@ -7,14 +7,21 @@ from math import ceil, floor, log10
 from typing import Any
 
 from npuexplore.report.numbers import decibels, kilobytes, milliseconds
+from npuexplore.report.parts import (
+    is_shortlist,
+    layer_weights,
+    networks_on,
+    on_part,
+    part_of,
+    parts_of,
+    quality_limit_db,
+)
 from npuexplore.report.words import (
     MATRICES,
     STRUCTURES,
     Record,
     achieved_loss_db,
     dominant_structure,
-    layer_weights,
-    limits_of,
     plan_words,
     structure_words,
 )
@@ -24,23 +31,39 @@ COST_SCALES = {"latency_ms": 1.0, "flash_bytes": 1e-3}
 
 
 def front_points(results: Record, quantity: str) -> dict[str, dict[str, list[Any]]]:
-    """The front by structure: `x` (ms or kB), `y` (predicted dB lost), `label`, `feasible`; rising in x."""
-    weights = layer_weights(results)
+    """The front by structure, or by part where there are several, rising in `x`.
+
+    Of every group: `x` (ms or kB), `y` (predicted dB lost), `label`, `feasible`, `structure`.
+    """
+    weights, names = layer_weights(results), group_names(results)
     groups: dict[str, dict[str, list[Any]]] = {}
     for point in sorted(results["front"], key=lambda p: (p["estimates"][quantity], p["quality_loss_db"])):
         structure = point.get("structure") or dominant_structure(point["plan"], weights)
-        group = groups.setdefault(structure, {"x": [], "y": [], "label": [], "feasible": []})
+        name = point["profile"] if is_shortlist(results) else structure
+        group = groups.setdefault(name, {"x": [], "y": [], "label": [], "feasible": [], "structure": []})
         group["x"].append(point["estimates"][quantity] * COST_SCALES[quantity])
         group["y"].append(point["quality_loss_db"])
-        group["label"].append(_point_label(point))
+        group["label"].append(_point_label(point, results))
         group["feasible"].append(bool(point["feasible"]))
-    return {name: groups[name] for name in STRUCTURES if name in groups}
+        group["structure"].append(structure)
+    return {name: groups[name] for name in names if name in groups}
 
 
-def _point_label(point: Record) -> str:
+def group_names(results: Record) -> tuple[str, ...]:
+    """What the points of a front are told apart by: the structures, or the parts where there are several."""
+    return tuple(part.name for part in parts_of(results)) if is_shortlist(results) else STRUCTURES
+
+
+def _group(record: Record, results: Record) -> str:
+    """The group of a pick."""
+    return str(record["profile"] if is_shortlist(results) else record["structure"])
+
+
+def _point_label(point: Record, results: Record) -> str:
     estimates = point["estimates"]
+    name = on_part(point["id"], part_of(point, results), results)
     return (
-        f"{point['id']}: {plan_words(point['plan'])}; {milliseconds(estimates['latency_ms'])}, "
+        f"{name}: {plan_words(point['plan'])}; {milliseconds(estimates['latency_ms'])}, "
         f"{kilobytes(estimates['flash_bytes'])} flash, {decibels(point['quality_loss_db'])} predicted loss"
     )
 
@@ -59,11 +82,14 @@ def envelope(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[
 
 
 def pick_points(results: Record, quantity: str) -> list[dict[str, Any]]:
-    """Each pick's place: `name`, `structure`, `x`, `predicted` and `achieved` loss (None when unknown)."""
+    """Each pick's place: `name`, `label` with its part, `group`, `x`, `predicted` and `achieved` loss (None
+    when unknown).
+    """
     return [
         {
             "name": pick["name"],
-            "structure": pick["structure"],
+            "label": on_part(pick["name"], part_of(pick, results), results),
+            "group": _group(pick, results),
             "x": pick["estimates"][quantity] * COST_SCALES[quantity],
             "predicted": pick["predicted"]["quality_loss_db"],
             "achieved": achieved_loss_db(pick),
@@ -109,15 +135,31 @@ def axis_ticks(low: float, high: float) -> list[float]:
     return [value for value in every if low <= value <= high]
 
 
-def front_limits(results: Record, quantity: str) -> dict[str, float]:
-    """`x` and `y` limits of a front's figure, where the study states them."""
-    limits = limits_of(results)
-    found = {}
-    if quantity in limits:
-        found["x"] = limits[quantity] * COST_SCALES[quantity]
-    if "quality_loss_db" in limits:
-        found["y"] = limits["quality_loss_db"]
-    return found
+def baseline_points(results: Record, quantity: str) -> list[dict[str, Any]]:
+    """The dense baseline on each part: `label`, `group` (none on the only part) and `x`."""
+    several = is_shortlist(results)
+    return [
+        {
+            "label": on_part("dense baseline", part, results),
+            "group": part.name if several else "",
+            "x": part.dense["estimates"][quantity] * COST_SCALES[quantity],
+        }
+        for part in parts_of(results)
+    ]
+
+
+def front_limits(results: Record, quantity: str) -> list[tuple[str, float, str]]:
+    """(`x` or `y`, limit, whose where it is not that of all parts) of a front's figure, where stated."""
+    parts = parts_of(results)
+    names: dict[float, list[str]] = {}
+    for part in parts:
+        if quantity in part.limits:
+            names.setdefault(part.limits[quantity] * COST_SCALES[quantity], []).append(part.name)
+    found = [
+        ("x", limit, "" if len(of) == len(parts) else ", ".join(of)) for limit, of in sorted(names.items())
+    ]
+    limit_db = quality_limit_db(results)
+    return found if limit_db is None else [*found, ("y", limit_db, "")]
 
 
 def loss_pairs(results: Record) -> list[dict[str, Any]]:
@@ -125,7 +167,7 @@ def loss_pairs(results: Record) -> list[dict[str, Any]]:
     return [
         {
             "name": p["name"],
-            "structure": p["structure"],
+            "group": p["group"],
             "predicted": p["predicted"],
             "achieved": p["achieved"],
         }
@@ -135,12 +177,17 @@ def loss_pairs(results: Record) -> list[dict[str, Any]]:
 
 
 def time_by_layer(results: Record) -> dict[str, Any]:
-    """Milliseconds of each layer in the baseline and each pick.
+    """Milliseconds of each layer in the baseline and each pick, part by part.
 
-    Returns `networks` (names), `layers` (names in order) and `ms` {layer: [per network]}.
+    Returns `networks` (names, parts in a second line), `layers` (names in order) and `ms` {layer: [per
+    network]}.
     """
-    networks = [("dense baseline", results["baseline"])] + [(p["name"], p) for p in results["picks"]]
-    networks = [(name, record) for name, record in networks if record.get("layers")]
+    networks = [
+        (on_part(name, part, results, joint="\n"), record)
+        for part in parts_of(results)
+        for name, record in networks_on(part, results)
+        if record.get("layers")
+    ]
     layers = list(dict.fromkeys(layer["name"] for _, record in networks for layer in record["layers"]))
     table = {layer: [_layer_ms(record, layer) for _, record in networks] for layer in layers}
     return {"networks": [name for name, _ in networks], "layers": layers, "ms": table}

@@ -9,7 +9,9 @@ from typing import Any
 from npuexplore.report import searched, sections
 from npuexplore.report.competed import competition
 from npuexplore.report.html import Html, element
-from npuexplore.report.words import network_name, part_name
+from npuexplore.report.opening import opening
+from npuexplore.report.parts import parts_words
+from npuexplore.report.words import network_name
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """Nothing is fetched from anywhere: the page is whole."""
@@ -22,9 +24,9 @@ def render_page(results: Mapping[str, Any]) -> str:
     (`pairs`, energy, sensitivity, achieved quality) are left out or said to be unknown.
     """
     study = results["study"]
-    title = f"{study['name']}: {network_name(results)} on {part_name(results)}"
+    title = f"{study['name']}: {network_name(results)} on {parts_words(results)}"
     content = [
-        sections.opening(results, title),
+        opening(results, title),
         sections.fitting(results),
         sections.front(results),
         sections.picks(results),

@@ -1,4 +1,4 @@
-"""The sections of the page, from the verdict to how it was made."""
+"""The sections of the page, from what fits to how it was made."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from npuexplore.report import drawing, figures, numbers
+from npuexplore.report import drawing, figures, front_drawing, numbers
 from npuexplore.report.agreed import agreement_words, rounds_table
 from npuexplore.report.html import Content, Html, element, script_json
+from npuexplore.report.parts import (
+    is_shortlist,
+    on_part,
+    part_of,
+    parts_of,
+    quality_limit_db,
+)
 from npuexplore.report.searched import who_searched
 from npuexplore.report.tables import (
     facts_table,
@@ -17,16 +24,13 @@ from npuexplore.report.tables import (
     picks_table,
     quality_table,
     sources_table,
-    structures_table,
     table_html,
 )
-from npuexplore.report.verdict import headline, improvement_db, recommended_pick, supporting_sentences
+from npuexplore.report.verdict import recommended_pick
 from npuexplore.report.words import (
     Record,
     achieved_loss_db,
     fits_all,
-    limits_of,
-    loss_db,
     loss_words,
     plan_words,
 )
@@ -45,6 +49,7 @@ OBJECTIVE_WORDS = {
 }
 
 MARKS = {"dot": "●", "ring": "○", "diamond": "◆", "diamond-open": "◇", "star": "★"}
+MARKS |= {"circle": "●", "square": "■", "triangle-up": "▲", "triangle-down": "▼", "cross": "✚"}
 """How the marks of a figure look in its key."""
 
 
@@ -85,73 +90,6 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def opening(results: Record, title: str) -> Html:
-    """The answer in words, its figures, and weight, block or unit side by side."""
-    study = results["study"]
-    best = recommended_pick(results)
-    return element(
-        "header",
-        element("p", "npuexplore study", class_="kicker"),
-        element("h1", title),
-        element("p", headline(results), class_="verdict"),
-        element("p", str(study["description"]), class_="about") if study.get("description") else "",
-        _tiles(results, best) if best else "",
-        element("ul", [element("li", sentence) for sentence in supporting_sentences(results)]),
-        table_html(structures_table(results)) if results["picks"] else "",
-    )
-
-
-def _tiles(results: Record, best: Record) -> Html:
-    estimates, dense, limits = best["estimates"], results["baseline"]["estimates"], limits_of(results)
-    quality = (best.get("achieved") or {}).get("quality") or {}
-    tiles = [
-        (
-            "time per frame",
-            numbers.milliseconds(estimates["latency_ms"]),
-            _of(numbers.milliseconds, limits.get("latency_ms")),
-        ),
-        (
-            "flash",
-            numbers.kilobytes(estimates["flash_bytes"]),
-            _of(numbers.kilobytes, limits.get("flash_bytes")),
-        ),
-        (
-            "SRAM",
-            numbers.kilobytes(estimates["sram_bytes"]),
-            _of(numbers.kilobytes, limits.get("sram_bytes")),
-        ),
-        ("SI-SDR gain", numbers.gain(improvement_db(quality, "si_sdr")), "unseen voice and noise"),
-        (
-            "SI-SDR lost",
-            numbers.decibels(loss_db(best)),
-            "predicted" if achieved_loss_db(best) is None else "against the float baseline",
-        ),
-    ]
-    if estimates.get("average_power_mw") is not None:
-        was = f"dense {numbers.milliwatts(dense.get('average_power_mw'))}"
-        tiles.append(("average power", numbers.milliwatts(estimates["average_power_mw"]), was))
-    return element(
-        "div",
-        [
-            element(
-                "div",
-                element("span", name, class_="name"),
-                element("strong", value),
-                element("span", note, class_="note"),
-                class_="tile",
-            )
-            for name, value, note in tiles
-        ],
-        class_="tiles",
-        role="group",
-        aria_label=f"Pick {best['name']}",
-    )
-
-
-def _of(form: Any, limit: float | None) -> str:
-    return f"of {form(limit)}" if limit else "limit unknown"
-
-
 def fitting(results: Record) -> Html:
     """Flash, SRAM and time of every network against the limits."""
     names = [pick["name"] for pick in results["picks"] if fits_all(pick)]
@@ -164,7 +102,7 @@ def fitting(results: Record) -> Html:
         "fits",
         "What fits",
         element("p", f"{words}. {note}"),
-        table_html(limits_table(results), class_="bars"),
+        [table_html(limits_table(results, part), class_="bars") for part in parts_of(results)],
     )
 
 
@@ -173,31 +111,34 @@ def front(results: Record) -> Html:
     objectives = ", ".join(OBJECTIVE_WORDS.get(name, name) for name in results["objectives"])
     words = who_searched(results, objectives)
     drawn = [
-        _figure(
-            f"front-{quantity}",
-            description,
-            drawing.draw_front(
-                quantity,
-                figures.front_points(results, quantity),
-                figures.pick_points(results, quantity),
-                baseline=(
-                    results["baseline"]["estimates"][quantity] * figures.COST_SCALES[quantity],
-                    0.0,
-                ),
-                limits=figures.front_limits(results, quantity),
-            ),
-            key=drawing.front_key(figures.front_points(results, quantity)),
-        )
-        for quantity, description in (
-            ("latency_ms", "Time per frame against loss of quality. Lower left is better."),
-            ("flash_bytes", "Flash against loss of quality, the same plans."),
-        )
+        _front_figure(results, "latency_ms", "Time per frame against loss of quality. Lower left is better."),
+        _front_figure(results, "flash_bytes", "Flash against loss of quality, the same plans."),
     ]
+    told = "the structure of most of its weights"
+    whose = f"its part, its shape {told}" if is_shortlist(results) else told
     legend = (
         "Open diamonds are the picks as predicted, filled ones as achieved after retraining. "
-        "A plan's colour is the structure of most of its weights; crosses break a limit."
+        f"A plan's colour is {whose}; crosses break a limit."
     )
     return _section("front", "The front", element("p", words, " ", legend), drawn)
+
+
+def _look(results: Record) -> front_drawing.Look:
+    names = figures.group_names(results)
+    return front_drawing.by_part(names) if is_shortlist(results) else front_drawing.BY_STRUCTURE
+
+
+def _front_figure(results: Record, quantity: str, description: str) -> Html:
+    groups, look = figures.front_points(results, quantity), _look(results)
+    spec = front_drawing.draw_front(
+        quantity,
+        groups,
+        figures.pick_points(results, quantity),
+        baselines=figures.baseline_points(results, quantity),
+        limits=figures.front_limits(results, quantity),
+        look=look,
+    )
+    return _figure(f"front-{quantity}", description, spec, key=front_drawing.front_key(groups, look))
 
 
 def picks(results: Record) -> Html:
@@ -212,7 +153,7 @@ def picks(results: Record) -> Html:
         _figure(
             "losses",
             "Predicted (open) and achieved (filled) loss of each pick. Left is better.",
-            drawing.draw_losses(pairs, limit_db=limits_of(results).get("quality_loss_db")),
+            drawing.draw_losses(pairs, limit_db=quality_limit_db(results), colours=_look(results).colours),
             key=[("ring", "var(--ink)", "predicted"), ("dot", "var(--ink)", "achieved")],
         )
         if pairs
@@ -261,9 +202,12 @@ def layers(results: Record) -> Html:
         key = drawing.layer_key(times["layers"])
         content.append(_figure("times", "Where the time of a frame goes.", spec, key=key))
     best = recommended_pick(results)
-    content += [_layer_details(pick["name"], pick, is_open=pick is best) for pick in results["picks"]]
-    if results["baseline"].get("layers"):
-        content.append(_layer_details("dense baseline", results["baseline"], is_open=False))
+    networks = [(pick["name"], part_of(pick, results), pick) for pick in results["picks"]]
+    networks += [("dense baseline", part, part.dense) for part in parts_of(results)]
+    content += [
+        _layer_details(on_part(name, part, results), record, is_open=record is best)
+        for name, part, record in networks
+    ]
     return _section("layers", "Layer by layer", content)
 
 
@@ -315,16 +259,16 @@ def sensitivity(results: Record) -> Html | str:
 def assumptions(results: Record) -> Html:
     """What the estimates take for granted, and where the part's figures come from."""
     assumptions = results.get("assumptions") or results["baseline"].get("assumptions") or []
-    sources = sources_table(results)
     content: list[Content] = (
         [element("ul", [element("li", str(each)) for each in assumptions])] if assumptions else []
     )
-    if sources.rows:
-        content.append(table_html(sources, class_="prose"))
-    if results["baseline"]["estimates"].get("energy_uj") is None:
-        content.append(
-            element("p", "Energy and power are unknown: the profile has no sourced figures for them.")
-        )
+    for part in parts_of(results):
+        sources = sources_table(results, part)
+        if sources.rows:
+            content.append(table_html(sources, class_="prose"))
+        if part.dense["estimates"].get("energy_uj") is None:
+            what = on_part("Energy and power", part, results)
+            content.append(element("p", f"{what} are unknown: the profile has no sourced figures for them."))
     return _section("assumptions", "Assumptions and sources", content or element("p", "None were recorded."))
 
 

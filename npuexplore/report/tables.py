@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from npuexplore.report import numbers
 from npuexplore.report.html import Content, Html, element
-from npuexplore.report.verdict import keeps_quality, structure_rows
+from npuexplore.report.parts import Part, is_shortlist, networks_on, part_of
+from npuexplore.report.verdict import in_limits, structure_rows
 from npuexplore.report.words import (
     Record,
     asked_skip_rate,
     fits_all,
     layer_words,
     least_skip_rate,
-    limits_of,
     loss_db,
     plan_words,
 )
@@ -43,12 +43,12 @@ def structure_dot(structure: str) -> Html:
 def structures_table(results: Record) -> Table:
     """Weight, block or unit: the best pick of each."""
     rows: list[tuple[Content, ...]] = []
-    dense = results["baseline"]["estimates"]
-    for row in structure_rows(results):
+    found = structure_rows(results)
+    for row in found:
         if row.pick is None:
             rows.append((structure_dot(row.structure), "no pick", *[DASH] * 6))
             continue
-        estimates = row.pick["estimates"]
+        estimates, dense = row.pick["estimates"], part_of(row.pick, results).dense["estimates"]
         rows.append(
             (
                 structure_dot(row.structure),
@@ -58,21 +58,38 @@ def structures_table(results: Record) -> Table:
                 numbers.kilobytes(estimates["flash_bytes"]),
                 numbers.milliwatts(estimates.get("average_power_mw")),
                 numbers.decibels(loss_db(row.pick)),
-                _fit_mark(fits_all(row.pick) and keeps_quality(row.pick, results)),
+                fit_mark(in_limits(row.pick, results)),
             )
         )
-    return Table(
+    table = Table(
         "The fastest pick of each structure that fits and keeps the quality",
         ("structure", "plan", "time", "against dense", "flash", "power", "SI-SDR lost", "in limits"),
         tuple(rows),
         frozenset({2, 3, 4, 5, 6}),
     )
+    return _with_parts(table, [row.pick for row in found], results)
+
+
+def _with_parts(table: Table, records: Sequence[Record | None], results: Record) -> Table:
+    """In a shortlist the same with the part of each row's record, where it has one, as second column."""
+    if not is_shortlist(results):
+        return table
+    names = [DASH if record is None else part_of(record, results).name for record in records]
+    return Table(
+        table.caption,
+        (table.columns[0], "part", *table.columns[1:]),
+        tuple((row[0], name, *row[1:]) for row, name in zip(table.rows, names, strict=True)),
+        frozenset(column + 1 for column in table.numeric),
+    )
 
 
 def picks_table(results: Record) -> Table:
     """Every pick, predicted against achieved."""
-    table = _picks_table(results["picks"])
-    return _with_skips(table, results["picks"]) if any(map(asked_skip_rate, results["picks"])) else table
+    picks = results["picks"]
+    table = _picks_table(picks)
+    return _with_parts(
+        _with_skips(table, picks) if any(map(asked_skip_rate, picks)) else table, picks, results
+    )
 
 
 def _with_skips(table: Table, picks: Sequence[Record]) -> Table:
@@ -129,16 +146,16 @@ def _achieved(pick: Record) -> Record:
 def quality_table(results: Record, evaluation: str) -> Table:
     """SDR and SI-SDR in, out and gained on one evaluation set, for the baseline and each pick."""
     described = results["evaluations"][evaluation]
-    networks = [("float baseline", results["baseline"].get("quality") or {})]
-    networks += [(pick["name"], _achieved(pick).get("quality") or {}) for pick in results["picks"]]
-    rows = tuple(
-        (name, *_quality_cells(quality[evaluation])) for name, quality in networks if quality.get(evaluation)
-    )
+    networks = [("float baseline", None, results["baseline"].get("quality") or {})]
+    networks += [(pick["name"], pick, _achieved(pick).get("quality") or {}) for pick in results["picks"]]
+    networks = [network for network in networks if network[2].get(evaluation)]
+    rows = tuple((name, *_quality_cells(quality[evaluation])) for name, _, quality in networks)
     caption = (
         f"{evaluation}: {described.get('what', evaluation)} ({described.get('items', 'unknown')} mixtures)"
     )
     columns = ("network", "SDR in", "SDR out", "SDR gain", "SI-SDR in", "SI-SDR out", "SI-SDR gain")
-    return Table(caption, columns, rows, frozenset(range(1, 7)))
+    table = Table(caption, columns, rows, frozenset(range(1, 7)))
+    return _with_parts(table, [pick for _, pick, _ in networks], results)
 
 
 def _quality_cells(quality: Record) -> list[str]:
@@ -219,74 +236,56 @@ def _real_bytes(record: Record) -> str:
     return DASH if real is None else numbers.kilobytes(real)
 
 
-def limits_table(results: Record) -> Table:
-    """Use of flash, SRAM and time of every network, against the limits."""
-    limits = limits_of(results)
-    rows = []
-    for name, record in [("dense baseline", results["baseline"])] + [
-        (p["name"], p) for p in results["picks"]
-    ]:
-        totals = record["estimates"]
-        rows.append(
-            (
-                name,
-                _bar(
-                    "flash",
-                    numbers.kilobytes(totals["flash_bytes"]),
-                    totals["flash_bytes"],
-                    limits.get("flash_bytes"),
-                ),
-                _bar(
-                    "SRAM",
-                    numbers.kilobytes(totals["sram_bytes"]),
-                    totals["sram_bytes"],
-                    limits.get("sram_bytes"),
-                ),
-                _bar(
-                    "time",
-                    numbers.milliseconds(totals["latency_ms"]),
-                    totals["latency_ms"],
-                    limits.get("latency_ms"),
-                ),
-                _fit_mark(fits_all(record)),
-            )
-        )
-    heads = [
-        _limit_head("flash", numbers.kilobytes(limits["flash_bytes"]) if "flash_bytes" in limits else None),
-        _limit_head("SRAM", numbers.kilobytes(limits["sram_bytes"]) if "sram_bytes" in limits else None),
-        _limit_head("time", numbers.milliseconds(limits["latency_ms"]) if "latency_ms" in limits else None),
+Use = tuple[str, str, Callable[[float | None], str]]
+USES: tuple[Use, ...] = (
+    ("flash", "flash_bytes", numbers.kilobytes),
+    ("SRAM", "sram_bytes", numbers.kilobytes),
+    ("time", "latency_ms", numbers.milliseconds),
+)
+"""What of a part a network uses: words, quantity and form."""
+
+
+def limits_table(results: Record, part: Part) -> Table:
+    """Use of flash, SRAM and time of the networks on one part, against its limits."""
+    rows = [
+        (name, *(bar(what, record, part) for what in USES), fit_mark(fits_all(record)))
+        for name, record in networks_on(part, results)
     ]
-    return Table("What each network uses of the part", ("network", *heads, "fits"), tuple(rows))
+    heads = [
+        f"{use} (limit {form(part.limits[key])})" if key in part.limits else use for use, key, form in USES
+    ]
+    whose = part.name if is_shortlist(results) else "the part"
+    return Table(f"What each network uses of {whose}", ("network", *heads, "fits"), tuple(rows))
 
 
-def _limit_head(what: str, limit: str | None) -> str:
-    return f"{what} (limit {limit})" if limit else what
-
-
-def _bar(what: str, text: str, value: float, limit: float | None) -> Content:
-    """A value as a bar of its limit, drawn without scripts; the bar is full at the limit."""
+def bar(use: Use, record: Record, part: Part) -> Content:
+    """What a network uses as a bar of its limit, drawn without scripts; the bar is full at the limit."""
+    what, quantity, form = use
+    value, limit = record["estimates"][quantity], part.limits.get(quantity)
     if not limit:
-        return text
+        return form(value)
     used = value / limit
     fill = element("span", class_="over" if used > 1 else None, style=f"width:{min(100.0, 100 * used):.1f}%")
-    label = element("span", text, " ", element("b", numbers.percent(used)), class_="use")
+    label = element("span", form(value), " ", element("b", numbers.percent(used)), class_="use")
     return [
         label,
         element("span", fill, class_="bar", role="img", aria_label=f"{numbers.percent(used)} of {what}"),
     ]
 
 
-def _fit_mark(fits: bool) -> Html:
+def fit_mark(fits: bool) -> Html:
+    """Yes or no, in its colour."""
     return element("span", "yes" if fits else "no", class_="yes" if fits else "no")
 
 
-def sources_table(results: Record) -> Table:
-    """Where the part's figures come from."""
+def sources_table(results: Record, part: Part) -> Table:
+    """Where a part's figures come from."""
     rows = tuple(
         (", ".join(entry.get("of", [])), entry.get("source", DASH), entry.get("cite", DASH))
-        for entry in (results.get("profile") or {}).get("sources") or []
+        for entry in part.sources
     )
-    return Table("Where the part's figures come from", ("figures", "known by", "source"), rows)
+    whose = f"the figures of {part.name}" if is_shortlist(results) else "the part's figures"
+    return Table(f"Where {whose} come from", ("figures", "known by", "source"), rows)
 
 
 def facts_table(caption: str, facts: Sequence[tuple[str, str]]) -> Table:

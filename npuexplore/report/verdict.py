@@ -6,6 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from npuexplore.report.numbers import decibels, frame_time, kilobytes, milliseconds, percent, times
+from npuexplore.report.parts import (
+    Part,
+    is_shortlist,
+    listed,
+    on_part,
+    part_of,
+    parts_of,
+    quality_limit_db,
+)
 from npuexplore.report.words import (
     MAIN_SET,
     Record,
@@ -13,10 +22,8 @@ from npuexplore.report.words import (
     asked_skip_rate,
     fits_all,
     least_skip_rate,
-    limits_of,
     loss_db,
     loss_words,
-    part_name,
     plan_words,
     single_structure,
 )
@@ -28,7 +35,8 @@ LIMIT_WORDS: dict[str, tuple[str, str, Callable[[float], str]]] = {
 }
 """Key in `fits` -> words, quantity and form of that limit."""
 
-
+KNEE = "knee"
+"""The pick of the best balance."""
 MIXED = "mixed"
 SKIP_SLACK_FRAC = 0.02
 """By how much a retrained pick may skip less than its plan says before that is told."""
@@ -45,21 +53,40 @@ class StructureRow:
 
 
 def recommended_pick(results: Record) -> Record | None:
+    """The best of all picks; None when none fits."""
+    return best_of(results["picks"], results)
+
+
+def best_of(picks: Sequence[Record], results: Record) -> Record | None:
     """The fastest pick that fits and keeps the loss limit; else the one that fits and loses least.
 
+    Of a shortlist the first best balance that does, as the fastest pick only tells which part is fastest.
     None when no pick fits.
     """
-    fitting: list[Record] = [pick for pick in results["picks"] if fits_all(pick)]
+    fitting = [pick for pick in picks if fits_all(pick)]
     good = [pick for pick in fitting if keeps_quality(pick, results)]
+    balanced = [pick for pick in good if _is_balance(pick, results)]
+    if balanced:
+        return balanced[0]
     if good:
         return min(good, key=lambda pick: (_latency_ms(pick), str(pick["name"])))
     return min(fitting, key=lambda pick: (_loss_or_worst(pick), str(pick["name"])), default=None)
 
 
+def _is_balance(pick: Record, results: Record) -> bool:
+    """The knee of a shortlist, or that of one of its parts."""
+    return is_shortlist(results) and pick["name"] in (KNEE, pick["profile"])
+
+
 def keeps_quality(pick: Record, results: Record) -> bool:
     """The pick's loss is known and within the study's limit (any loss where there is none)."""
-    loss = loss_db(pick)
-    return loss is not None and loss <= limits_of(results).get("quality_loss_db", float("inf"))
+    loss, limit = loss_db(pick), quality_limit_db(results)
+    return loss is not None and (limit is None or loss <= limit)
+
+
+def in_limits(pick: Record, results: Record) -> bool:
+    """The pick keeps flash, SRAM, deadline and quality."""
+    return fits_all(pick) and keeps_quality(pick, results)
 
 
 def structure_rows(results: Record) -> list[StructureRow]:
@@ -95,22 +122,31 @@ def _structure_order(row: StructureRow) -> tuple[bool, bool, bool, float]:
 
 
 def headline(results: Record) -> str:
-    """The answer in one sentence."""
-    part = part_name(results)
-    best = recommended_pick(results)
-    if not results["picks"]:
-        return f"On {part}, no plan was picked: nothing that was searched keeps the limits."
+    """The recommended pick in one sentence, or why there is none."""
+    best, picks = recommended_pick(results), results["picks"]
+    parts = listed([part.name for part in parts_of(results)])
+    if not picks:
+        return f"On {parts}, no plan was picked: nothing that was searched keeps the limits."
     if best is None:
-        picks = results["picks"]
-        return f"On {part}, none of the {len(picks)} retrained picks fits: {_broken(picks, results)}."
-    estimates, deadline = best["estimates"], limits_of(results).get("latency_ms")
-    share = f" of the {milliseconds(deadline)} allowed" if deadline else ""
-    kept = keeps_quality(best, results)
-    role = "is the fastest pick" if kept else "loses least, but more than allowed"
+        broken = _over(picks, part_of(picks[0], results))
+        return f"On {parts}, none of the {len(picks)} retrained picks fits: {broken}."
+    estimates, part = best["estimates"], part_of(best, results)
     return (
-        f"On {part}, {plan_words(best['plan'])} {role}: {frame_time(estimates)}{share}, "
+        f"On {part.name}, {plan_words(best['plan'])} {_role(best, results)}: "
+        f"{frame_time(estimates)}{_allowed(part)}, "
         f"{kilobytes(estimates['flash_bytes'])} of flash, {_loss_sentence(best)}."
     )
+
+
+def _role(best: Record, results: Record) -> str:
+    if not keeps_quality(best, results):
+        return "loses least, but more than allowed"
+    return "is the best balance" if _is_balance(best, results) else "is the fastest pick"
+
+
+def _allowed(part: Part) -> str:
+    deadline = part.limits.get("latency_ms")
+    return f" of the {milliseconds(deadline)} allowed" if deadline else ""
 
 
 def _loss_sentence(pick: Record) -> str:
@@ -123,7 +159,7 @@ def _loss_sentence(pick: Record) -> str:
 
 def supporting_sentences(results: Record) -> list[str]:
     """What stands behind the headline: gain over dense, the other structures, what does not fit."""
-    sentences = [_against_dense(results), *_other_structures(results), _baseline_fit(results)]
+    sentences = [_against_dense(results), *_other_structures(results), *_baseline_fits(results)]
     sentences += [_skipping(pick) for pick in results["picks"]]
     sentences += [str(sentence) for sentence in results.get("missing") or []]
     return [sentence for sentence in sentences if sentence]
@@ -131,15 +167,16 @@ def supporting_sentences(results: Record) -> list[str]:
 
 def _against_dense(results: Record) -> str:
     best = recommended_pick(results)
-    dense = results["baseline"]["estimates"]
     if best is None:
         return ""
-    own = best["estimates"]
+    part = part_of(best, results)
+    own, dense = best["estimates"], part.dense["estimates"]
     sentence = (
-        f"Against the dense network that is {times(dense['latency_ms'] / own['latency_ms'])} faster and "
+        f"Against the dense network{_there(part, results)} that is "
+        f"{times(dense['latency_ms'] / own['latency_ms'])} faster and "
         f"{times(dense['weight_bytes'] / own['weight_bytes'])} smaller in weights"
     )
-    before, after = _network_cycles(results["baseline"]), _network_cycles(best)
+    before, after = _network_cycles(part.dense), _network_cycles(best)
     if before and after and before < dense["cycles"]:
         share = percent(1 - after / own["cycles"])
         sentence += (
@@ -163,16 +200,21 @@ def _other_structures(results: Record) -> list[str]:
         if row.pick is None or best is None or row.pick["name"] in told:
             continue
         told.add(row.pick["name"])
-        if not fits_all(row.pick):
-            sentences.append(f"The best {row.structure} pick does not fit: {_broken([row.pick], results)}.")
-            continue
-        note = "" if row.keeps_quality else " and misses the quality limit"
-        sentences.append(
-            f"The best {row.structure} pick ({plan_words(row.pick['plan'])}) takes "
-            f"{milliseconds(row.pick['estimates']['latency_ms'])} and "
-            f"{kilobytes(row.pick['estimates']['flash_bytes'])}, {_loss_sentence(row.pick)}{note}."
-        )
+        sentences.append(_other_structure(row.structure, row.pick, row.keeps_quality, results))
     return sentences
+
+
+def _other_structure(structure: str, pick: Record, keeps_quality: bool, results: Record) -> str:
+    part, estimates = part_of(pick, results), pick["estimates"]
+    there = _there(part, results)
+    if not fits_all(pick):
+        return f"The best {structure} pick does not fit{there}: {_over([pick], part)}."
+    note = "" if keeps_quality else " and misses the quality limit"
+    return (
+        f"The best {structure} pick ({plan_words(pick['plan'])}{there and f',{there}'}) takes "
+        f"{milliseconds(estimates['latency_ms'])} and {kilobytes(estimates['flash_bytes'])}, "
+        f"{_loss_sentence(pick)}{note}."
+    )
 
 
 def _skipping(pick: Record) -> str:
@@ -193,23 +235,31 @@ def _skipping(pick: Record) -> str:
     return f"{sentence}."
 
 
-def _baseline_fit(results: Record) -> str:
-    baseline = results["baseline"]
-    if not baseline.get("fits"):
-        return ""
-    if fits_all(baseline):
-        return "The dense network would fit too; sparsity buys time, energy and room."
-    return f"The dense network does not fit: {_broken([baseline], results)}."
+def _baseline_fits(results: Record) -> list[str]:
+    """Whether the dense network fits, part by part."""
+    known = [part for part in parts_of(results) if part.dense.get("fits")]
+    fitting = [part.name for part in known if fits_all(part.dense)]
+    on = f" on {listed(fitting)}" if fitting and is_shortlist(results) else ""
+    sentences = [f"The dense network would fit{on} too; sparsity buys time, energy and room."]
+    return sentences * bool(fitting) + [
+        f"The dense network does not fit{_there(part, results)}: {_over([part.dense], part)}."
+        for part in known
+        if part.name not in fitting
+    ]
 
 
-def _broken(records: Sequence[Record], results: Record) -> str:
+def _there(part: Part, results: Record) -> str:
+    """` on stm32f746` in a shortlist."""
+    return on_part("", part, results)
+
+
+def _over(records: Sequence[Record], part: Part) -> str:
     """Which limits are broken, with figures for a single network: `over flash (569 kB of 524 kB)`."""
-    limits = limits_of(results)
     names = []
     for key, (words, quantity, form) in LIMIT_WORDS.items():
         over = [record for record in records if not (record.get("fits") or {}).get(key, True)]
-        if over and len(records) == 1 and quantity in limits:
-            names.append(f"{words} ({form(over[0]['estimates'][quantity])} of {form(limits[quantity])})")
+        if over and len(records) == 1 and quantity in part.limits:
+            names.append(f"{words} ({form(over[0]['estimates'][quantity])} of {form(part.limits[quantity])})")
         elif over:
             names.append(words)
     return f"over {' and '.join(names)}" if names else "no limit is known"

@@ -97,11 +97,6 @@ def dominant_structure(plan: Record, layer_weights: Mapping[str, float]) -> str:
     return best if shares[best] > 0 else "dense"
 
 
-def part_name(results: Record) -> str:
-    """The profile's own name; a study may name it by a path, which does not belong on the page."""
-    return str((results.get("profile") or {}).get("name", "this part"))
-
-
 def network_name(results: Record) -> str:
     """The network's own name."""
     return str((results.get("network") or {}).get("name", "the network"))
@@ -118,20 +113,6 @@ def loss_words(loss: float) -> str:
     if loss > -0.005:
         return f"{decibels(loss)} of SI-SDR lost" if loss >= 0.005 else "no SI-SDR lost"
     return f"no SI-SDR lost ({decibels(-loss)} better than the baseline)"
-
-
-def layer_weights(results: Record) -> dict[str, float]:
-    """Weights of each layer of the dense baseline, by name (MACs where nothing else is stated)."""
-    return {layer["name"]: float(layer.get("macs") or 1.0) for layer in results["baseline"].get("layers", [])}
-
-
-def limits_of(results: Record) -> dict[str, float]:
-    """Upper limits by quantity; the deadline also follows from the baseline's real-time factor."""
-    limits = {name: float(value) for name, value in (results.get("limits") or {}).items()}
-    totals = results["baseline"]["estimates"]
-    if "latency_ms" not in limits and totals.get("real_time_factor"):
-        limits["latency_ms"] = totals["latency_ms"] / totals["real_time_factor"]
-    return limits
 
 
 def achieved_loss_db(pick: Record) -> float | None:

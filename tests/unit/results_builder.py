@@ -26,21 +26,29 @@ def build_results(*, with_pairs=True, with_energy=True, retrained=True):
 
 
 def _document(front, picks, with_pairs, with_energy, retrained):
-    dense = _plan("dense", 0.0, (1, 16), 8)
-    sets = {
-        "unseen": {
-            "what": "voices and noises not trained on",
-            "items": 30,
-            "sdr_in_db": 5.01,
-            "si_sdr_in_db": 4.86,
-        },
-        "pairs": {"what": "chime2", "items": 18, "sdr_in_db": 3.35, "si_sdr_in_db": 2.91},
-        "calibration": {"what": "validation voices", "items": 16, "sdr_in_db": 5.2, "si_sdr_in_db": 5.0},
-    }
-    if not with_pairs:
-        del sets["pairs"]
+    sets = _sets(with_pairs)
     return {
         "schema": "npuexplore.results/1",
+        **_what_was_asked(),
+        "environment": {"npuexplore": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "scipy": "1.17.1"},
+        "seeds": {"study": 1, "search": 2},
+        "engine": _engine(),
+        "search": _search(),
+        "objectives": ["latency_ms", "flash_bytes", "quality_loss_db"],
+        "limits": dict(LIMITS),
+        "assumptions": ["Energy per byte lies between two published caches", "Weights stream from flash"],
+        "evaluations": sets,
+        "baseline": _baseline(sets, with_energy),
+        "sensitivity": _sensitivity(),
+        "front": front,
+        "picks": picks,
+        "missing": ["No unit-sparse plan that fits stays within 0.2 dB; the best has 0.41 dB loss."],
+        "agreement": {"quality_rank_correlation": 0.9} if retrained else {},
+    }
+
+
+def _what_was_asked():
+    return {
         "study": {
             "name": "hearing-aid",
             "profile": "micronpu-block16",
@@ -57,35 +65,46 @@ def _document(front, picks, with_pairs, with_energy, retrained):
             ],
         },
         "network": {"name": "tinylstm"},
-        "environment": {"npuexplore": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "scipy": "1.17.1"},
-        "seeds": {"study": 1, "search": 2},
-        "engine": {
-            "name": "optuna",
-            "sampler": "nsga2",
-            "trials": 2000,
-            "feasible_trials": 1422,
-            "front_sha256": "ab" * 32,
-            "hypervolume_frac": 0.7123,
-        },
-        "search": _search(),
-        "objectives": ["latency_ms", "flash_bytes", "quality_loss_db"],
-        "limits": dict(LIMITS),
-        "assumptions": ["Energy per byte lies between two published caches", "Weights stream from flash"],
-        "evaluations": sets,
-        "baseline": {
-            "checkpoint": "baseline.npz",
-            "steps": 12_000,
-            "quality": _quality(sets, 0.0),
-            "estimates": _totals(dense, with_energy),
-            "layers": _layers(dense),
-            "fits": {"flash": False, "sram": True, "deadline": True},
-        },
-        "sensitivity": _sensitivity(),
-        "front": front,
-        "picks": picks,
-        "missing": ["No unit-sparse plan that fits stays within 0.2 dB; the best has 0.41 dB loss."],
-        "agreement": {"quality_rank_correlation": 0.9} if retrained else {},
     }
+
+
+def _engine():
+    return {
+        "name": "optuna",
+        "sampler": "nsga2",
+        "trials": 2000,
+        "feasible_trials": 1422,
+        "front_sha256": "ab" * 32,
+        "hypervolume_frac": 0.7123,
+    }
+
+
+def _baseline(sets, with_energy):
+    dense = _plan("dense", 0.0, (1, 16), 8)
+    return {
+        "checkpoint": "baseline.npz",
+        "steps": 12_000,
+        "quality": _quality(sets, 0.0),
+        "estimates": _totals(dense, with_energy),
+        "layers": _layers(dense),
+        "fits": {"flash": False, "sram": True, "deadline": True},
+    }
+
+
+def _sets(with_pairs):
+    sets = {
+        "unseen": {
+            "what": "voices and noises not trained on",
+            "items": 30,
+            "sdr_in_db": 5.01,
+            "si_sdr_in_db": 4.86,
+        },
+        "pairs": {"what": "chime2", "items": 18, "sdr_in_db": 3.35, "si_sdr_in_db": 2.91},
+        "calibration": {"what": "validation voices", "items": 16, "sdr_in_db": 5.2, "si_sdr_in_db": 5.0},
+    }
+    if not with_pairs:
+        del sets["pairs"]
+    return sets
 
 
 def _search():

@@ -5,8 +5,9 @@ import copy
 import pytest
 from results_builder import LIMITS, build_results
 
-from npuexplore.report import drawing, figures, tables, verdict
-from npuexplore.report.words import dominant_structure, layer_words, limits_of, plan_words
+from npuexplore.report import drawing, figures, front_drawing, tables, verdict
+from npuexplore.report.parts import parts_of
+from npuexplore.report.words import dominant_structure, layer_words, plan_words
 
 
 @pytest.fixture
@@ -68,10 +69,12 @@ def test_labels_that_would_touch_lie_on_different_levels():
 
 
 def test_limits_of_an_axis_are_in_its_unit(results):
-    assert figures.front_limits(results, "flash_bytes") == {"x": pytest.approx(524.288), "y": 1.0}
+    assert figures.front_limits(results, "flash_bytes") == [
+        ("x", pytest.approx(524.288), ""), ("y", 1.0, "")
+    ]  # fmt: skip
     del results["limits"]
-    assert figures.front_limits(results, "latency_ms") == {"x": pytest.approx(10.0)}
-    assert figures.front_limits(results, "flash_bytes") == {}
+    assert figures.front_limits(results, "latency_ms") == [("x", pytest.approx(10.0), "")]
+    assert figures.front_limits(results, "flash_bytes") == []
 
 
 def test_times_by_layer_add_up_to_the_time_of_a_frame(results):
@@ -226,17 +229,17 @@ def test_matrices_that_differ_are_named_one_after_the_other():
 
 
 def test_limits_come_from_the_study_and_the_deadline_from_the_estimate(results):
-    assert limits_of(results) == LIMITS
+    assert [part.limits for part in parts_of(results)] == [LIMITS]
     results["limits"] = {"flash_bytes": 1.0}
-    assert limits_of(results) == {"flash_bytes": 1.0, "latency_ms": pytest.approx(10.0)}
+    assert parts_of(results)[0].limits == {"flash_bytes": 1.0, "latency_ms": pytest.approx(10.0)}
 
 
 def test_every_row_of_every_table_has_a_cell_for_every_column(results):
     found = [
         tables.structures_table(results),
         tables.picks_table(results),
-        tables.limits_table(results),
-        tables.sources_table(results),
+        *(tables.limits_table(results, part) for part in parts_of(results)),
+        *(tables.sources_table(results, part) for part in parts_of(results)),
         tables.layers_table("knee", results["picks"][0]),
         tables.layers_table("dense", results["baseline"]),
         *(tables.quality_table(results, name) for name in results["evaluations"]),
@@ -266,7 +269,7 @@ def test_shares_of_layers_add_up(results):
 
 
 def test_a_bar_is_full_at_its_limit_and_red_above_it(results):
-    html = tables.table_html(tables.limits_table(results))
+    html = tables.table_html(tables.limits_table(results, *parts_of(results)))
     assert 'class="over" style="width:100.0%"' in html
     assert "200 %" in html
     assert 'style="width:51.5%"' in html
@@ -292,15 +295,15 @@ def test_plotly_accepts_every_figure(results):
 
     times = figures.time_by_layer(results)
     specs = [
-        drawing.draw_losses(figures.loss_pairs(results), limit_db=1.0),
+        drawing.draw_losses(figures.loss_pairs(results), limit_db=1.0, colours=drawing.COLOURS),
         drawing.draw_times(times["networks"], times["layers"], times["ms"]),
     ]
     specs += [
-        drawing.draw_front(
+        front_drawing.draw_front(
             quantity,
             figures.front_points(results, quantity),
             figures.pick_points(results, quantity),
-            baseline=(1.78, 0.0),
+            baselines=figures.baseline_points(results, quantity),
             limits=figures.front_limits(results, quantity),
         )
         for quantity in figures.COST_SCALES
@@ -315,11 +318,11 @@ def test_plotly_accepts_every_figure(results):
 
 def test_a_limit_far_beyond_the_plans_is_not_drawn(results):
     results["limits"]["flash_bytes"] = 16e6
-    spec = drawing.draw_front(
+    spec = front_drawing.draw_front(
         "flash_bytes",
         figures.front_points(results, "flash_bytes"),
         [],
-        baseline=(1047.0, 0.0),
+        baselines=figures.baseline_points(results, "flash_bytes"),
         limits=figures.front_limits(results, "flash_bytes"),
     )
     assert [shape["name"] for shape in spec["layout"]["shapes"]] == ["limit-y"]
