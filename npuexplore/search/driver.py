@@ -1,7 +1,7 @@
 """The search itself: islands of generations, suggested by Optuna, evaluated in batches, kept in a journal.
 
-Each sparse structure first gets a search of its own, so that weight, block and unit can be compared;
-the search over mixed plans then starts from the best of them.
+Each sparse structure, and each of several parts, first gets a search of its own, so that they can be
+compared; the search over all plans then starts from the best of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from npuexplore.search.engines.auto import by_factors, spread
 from npuexplore.search.evaluation import Evaluate, Evaluation, check_finite
+from npuexplore.search.islands import islands_of
 from npuexplore.search.pareto import feasible_front
 from npuexplore.search.record import Record, Trial, open_record
 from npuexplore.search.result import Found, SearchResult, front_of
@@ -27,7 +28,6 @@ from npuexplore.search.space import (
     Space,
     choice_row,
     keys_of,
-    only_structure,
     params_of,
     plans_from,
 )
@@ -145,21 +145,16 @@ def _fingerprint(space: Space, spec: SearchSpec, seed: int, context: str) -> str
 
 
 def _islands(space: Space, spec: SearchSpec) -> list[_Island]:
-    """Half of the trials for the single structures in equal shares, the rest for mixed plans.
+    """Half of the trials for the single structures and parts in equal shares, the rest for all plans.
 
-    Other engines have searched single structures before: `auto` has one island, `exact` and `evolve` none.
+    Other engines have searched these before: `auto` has one island, `exact` and `evolve` none.
     """
     if spec.engine != "optuna":
         return [_Island(MIXED, 0, space, spec.trials)] if spec.engine == "auto" else []
-    structures = space.structures
-    if len(structures) < 2:
-        return [_Island(MIXED, 0, space, spec.trials)]
-    share = spec.trials // (2 * len(structures))
-    islands = [
-        _Island(name, index, only_structure(space, name), share) for index, name in enumerate(structures)
-    ]
-    rest = spec.trials - share * len(structures)
-    return [*islands, _Island(MIXED, len(structures), space, rest)]
+    single = islands_of(space)
+    share = spec.trials // (2 * len(single)) if single else 0
+    islands = [_Island(name, index, own, share) for index, (name, own) in enumerate(single.items())]
+    return [*islands, _Island(MIXED, len(single), space, spec.trials - share * len(single))]
 
 
 def elites_of(found: Found, spec: SearchSpec) -> list[int]:

@@ -13,9 +13,10 @@ from npuexplore.search.engines.auto import by_factors, spread
 from npuexplore.search.engines.dynamic import Tolerance
 from npuexplore.search.engines.evolve import Evolution, evolve
 from npuexplore.search.engines.exact import ENUMERATED_DESIGNS, exact_front, exact_search
-from npuexplore.search.engines.look_up import LOSS, LookUp
+from npuexplore.search.engines.look_up import LOSS
 from npuexplore.search.engines.separable import SeparableModel, separated
-from npuexplore.search.pareto import feasible_front, hypervolume, nondominated
+from npuexplore.search.engines.shortlist import FullModel, Shortlist
+from npuexplore.search.pareto import distinct, feasible_front, hypervolume, nondominated
 from npuexplore.search.result import SearchResult
 from npuexplore.search.space import random_choices
 from npuexplore.units import FloatArray, IntArray
@@ -97,7 +98,7 @@ class Proof:
         }
 
 
-def prove(result: SearchResult, full: LookUp, *, seed: int, within: Tolerance | None = None) -> Proof:
+def prove(result: SearchResult, full: FullModel, *, seed: int, within: Tolerance | None = None) -> Proof:
     """Measure a result's front. full : the full model of the whole space by look-up
 
     within : a tolerance within which the front is known to stand for every design, if any. The same arguments
@@ -139,8 +140,13 @@ def _before(scale: _Scale, reference: Reference, result: SearchResult) -> Measur
     return _measured(scale, reference, points, result.objective_names, result.evaluations - trials)
 
 
-def reference_of(full: LookUp) -> Reference | None:
-    """The exact front, or one within the least tolerance that is cheap; None where none can be proved."""
+def reference_of(full: FullModel) -> Reference | None:
+    """The exact front, or one within the least tolerance that is cheap; None where none can be proved.
+
+    That of several parts is as good as the worst of theirs.
+    """
+    if isinstance(full, Shortlist):
+        return _reference_of_parts(full)
     if full.space.designs <= ENUMERATED_DESIGNS:
         found = exact_front(full, Tolerance())
         return Reference(by_factors(found.objectives, full.objectives), "enumerated", Tolerance())
@@ -149,6 +155,23 @@ def reference_of(full: LookUp) -> Reference | None:
         return _climbed(model)
     except BadInput:
         return None
+
+
+def _reference_of_parts(full: Shortlist) -> Reference | None:
+    found: list[Reference] = []
+    for own in full.parts:
+        reference = reference_of(own)
+        if reference is None:
+            return None
+        found.append(reference)
+    worst = max(found, key=lambda each: _eps_frac(each.tolerance))
+    points = np.concatenate([each.points for each in found])
+    front = points[nondominated(points)]
+    return replace(worst, points=front[distinct(front)])
+
+
+def _eps_frac(tolerance: Tolerance | None) -> float:
+    return np.inf if tolerance is None else tolerance.eps_frac
 
 
 def _climbed(model: SeparableModel) -> Reference:
@@ -161,13 +184,13 @@ def _climbed(model: SeparableModel) -> Reference:
     return Reference(by_factors(found.objectives, model.objectives), kind, tolerance)
 
 
-def _by_chance(full: LookUp, *, evaluations: int, seed: int) -> FloatArray:
+def _by_chance(full: FullModel, *, evaluations: int, seed: int) -> FloatArray:
     """(F, M) front of random designs."""
     rows = random_choices(full.space, np.random.default_rng([seed, RANDOM_SEED]), evaluations)
     return _front_points(full, rows)
 
 
-def _front_points(full: LookUp, rows: IntArray) -> FloatArray:
+def _front_points(full: FullModel, rows: IntArray) -> FloatArray:
     evaluation = full.evaluate(rows)
     front = feasible_front(evaluation.objectives, evaluation.feasible)
     return by_factors(evaluation.objectives[front], full.objectives)
@@ -190,7 +213,7 @@ def _joined(proved: Reference, points: FloatArray) -> Reference:
     return replace(proved, points=every[nondominated(every)])
 
 
-def _best_known(full: LookUp, others: list[FloatArray], seed: int, names: tuple[str, ...]) -> Reference:
+def _best_known(full: FullModel, others: list[FloatArray], seed: int, names: tuple[str, ...]) -> Reference:
     """What this search, random designs and an evolution of its own found together."""
 
     def evaluated(rows: IntArray) -> tuple[FloatArray, FloatArray]:

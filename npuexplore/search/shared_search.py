@@ -19,6 +19,7 @@ import npuexplore
 from npuexplore.errors import BadInput, UsageError
 from npuexplore.search.driver import elites_of
 from npuexplore.search.evaluation import Evaluate, Evaluation, check_finite
+from npuexplore.search.islands import islands_of
 from npuexplore.search.pareto import feasible_front
 from npuexplore.search.record import Record, Trial, open_record
 from npuexplore.search.result import Found, SearchResult
@@ -30,7 +31,6 @@ from npuexplore.search.space import (
     Space,
     choice_row,
     keys_of,
-    only_structure,
     params_of,
     plans_from,
 )
@@ -216,11 +216,10 @@ def _fingerprint(task: Task) -> str:
 
 
 def start_plans(task: Task) -> list[Params]:
-    """Plans of one structure each and mixed ones: some treat all layers alike, some are the best of random
+    """Plans of each island and of the whole space: some treat all layers alike, some are the best of random
     ones. At most half of the target."""
     space, spec = task.space, task.spec
-    names = list(space.structures) if len(space.structures) > 1 else []
-    islands = [*(only_structure(space, name) for name in names), space]
+    islands = [*islands_of(space).values(), space]
     count = min(spec.population, task.target // (2 * len(islands)))
     plans: list[Params] = []
     seen: set[bytes] = set()

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npuexplore.search.evaluation import Evaluate, check_finite
+from npuexplore.search.islands import islands_of
 from npuexplore.search.record import Record, Trial
 from npuexplore.search.shared_stale import Silent, causes, retry_stale
-from npuexplore.search.space import Params, Space, choice_row, keys_of, only_structure, plans_from
+from npuexplore.search.space import Params, Space, choice_row, keys_of, plans_from
 from npuexplore.search.spec import SearchSpec
 from npuexplore.search.suggest import distributions, propose, select_parents
 
@@ -105,10 +106,7 @@ class _Share:
     evaluated: bool = False
 
     def __post_init__(self) -> None:
-        space = self.task.space
-        self.islands = {name: only_structure(space, name) for name in space.structures}
-        if len(self.islands) < 2:
-            self.islands = {}
+        self.islands = islands_of(self.task.space)
 
     def look(self) -> tuple[int, int, int]:
         """How many trials are finished, running and waiting; new finished ones become parents."""
@@ -200,7 +198,7 @@ class _Share:
         raise TrialPruned
 
     def _island(self, number: int) -> str:
-        """Half of the trials look among plans of one structure each, half among all plans."""
+        """Half of the trials look at one island each, half at all plans."""
         names = list(self.islands)
         turn = number % max(2 * len(names), 1)
         return names[turn] if turn < len(names) else MIXED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from npuexplore.search.engines.chain import Chain, restricted
 from npuexplore.search.engines.chained import chain_of
 from npuexplore.search.engines.dynamic import Tolerance, chain_front
 from npuexplore.search.engines.layers import Case, case_count, cases_of, rows_of
-from npuexplore.search.engines.look_up import LookUp
 from npuexplore.search.engines.separable import SeparableModel, separated
+from npuexplore.search.engines.shortlist import FullModel, Shortlist
 from npuexplore.search.evaluation import Evaluation
 from npuexplore.search.pareto import distinct, feasible_front
 from npuexplore.search.space import all_choices
@@ -61,15 +61,23 @@ def exact_search(
     return _front(model, np.concatenate(found), looked_at)
 
 
-def exact_front(full: LookUp, tolerance: Tolerance, *, relaxed: bool = False) -> FoundFront:
+def exact_front(full: FullModel, tolerance: Tolerance, *, relaxed: bool = False) -> FoundFront:
     """`exact_search` of a full model; a small space is looked at whole, whether it is separable or not.
 
-    relaxed : take the front of what is separable in it. Raises BadInput, unless `relaxed`, for a model that
-    is not separable.
+    Several parts are searched one by one. relaxed : take the front of what is separable in it. Raises
+    BadInput, unless `relaxed`, for a model that is not separable.
     """
+    if isinstance(full, Shortlist):
+        return joined_front(full, [exact_front(own, tolerance, relaxed=relaxed) for own in full.parts])
     if full.space.designs <= ENUMERATED_DESIGNS:
         return _front(full, all_choices(full.space), full.space.designs)
     return exact_search(separated(full, relaxed=relaxed), tolerance)
+
+
+def joined_front(full: Shortlist, found: Sequence[FoundFront]) -> FoundFront:
+    """The designs that no other beats among the fronts of all parts, given in their order."""
+    rows = [full.rows_of(part, own.rows) for part, own in enumerate(found)]
+    return _front(full, np.concatenate(rows), sum(own.looked_at for own in found))
 
 
 def _rows_of_cases(
@@ -95,7 +103,7 @@ def _case_chain(chain: Chain, case: Case) -> Chain:
     return restricted(chain, case.allowed) if case.shared else chain
 
 
-def _front(model: SeparableModel | LookUp, rows: IntArray, looked_at: int) -> FoundFront:
+def _front(model: SeparableModel | FullModel, rows: IntArray, looked_at: int) -> FoundFront:
     evaluation: Evaluation = model.evaluate(rows)
     front = feasible_front(evaluation.objectives, evaluation.feasible)
     kept = front[distinct(evaluation.objectives[front])]

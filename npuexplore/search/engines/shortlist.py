@@ -58,3 +58,7 @@ class Shortlist:
         whole = np.array(rows)
         whole[:, self.column] = part
         return whole
+
+
+FullModel = LookUp | Shortlist
+"""The full model by look-up, of one part or of several."""
