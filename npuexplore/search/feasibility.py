@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from npuexplore.compression.matrix_plan import MatrixChoice
 from npuexplore.compression.plan import MATRIX_KEYS, STRUCTURES, LayerPlan, PlanBatch, plan_at
 from npuexplore.errors import LimitsNotMet
 from npuexplore.search.evaluation import Constraint, Evaluate
+from npuexplore.search.parts import by_part, part_names
 from npuexplore.search.space import Space, plans_from, random_choices
 from npuexplore.search.uniform import uniform_choices
 from npuexplore.units import FloatArray, IntArray
@@ -27,19 +30,38 @@ _REMEDIES = {
 }
 
 
+@dataclass(frozen=True)
+class _Miss:
+    """The plan that comes nearest to a limit that nothing keeps."""
+
+    over_frac: float
+    sentence: str
+
+
 def preflight(space: Space, evaluate: Evaluate, *, seed: int) -> None:
-    """Raise LimitsNotMet when no plan of the space keeps every limit.
+    """Raise LimitsNotMet when no plan of the space keeps every limit, on none of its parts.
 
     Walks from the best of the uniform and some random plans to the best corner of each limit, one choice
     at a time: exact where each choice acts on its own, which sizes and times of layers nearly do. Limits
     that can each be kept, but not by one plan, then get a search for the least sum of excesses. The
-    sentence names the tightest limit, the nearest plan and what to change.
+    sentence names the tightest limit, the nearest plan, its part where there are several, and what to change.
     """
+    misses = []
+    for own in list(by_part(space).values()) or [space]:
+        miss = _nearest_miss(own, evaluate, seed)
+        if miss is None:
+            return
+        misses.append(miss)
+    raise LimitsNotMet(min(misses, key=lambda miss: miss.over_frac).sentence)
+
+
+def _nearest_miss(space: Space, evaluate: Evaluate, seed: int) -> _Miss | None:
+    """How far the plans for one part are from its limits; None where one keeps them all."""
     rng = np.random.default_rng([seed, 0xFEA51B1E])
     starts = np.concatenate([uniform_choices(space), random_choices(space, rng, RANDOM_PLANS)])
     evaluation = evaluate(plans_from(space, starts))
     if not evaluation.constraints or evaluation.feasible.any():
-        return
+        return None
     corners = np.array(
         [
             _descend(space, evaluate, starts[np.argmin(evaluation.violations[:, column])], column)
@@ -48,17 +70,18 @@ def preflight(space: Space, evaluate: Evaluate, *, seed: int) -> None:
     )
     reached = evaluate(plans_from(space, corners))
     if reached.feasible.any():
-        return
+        return None
     least = np.diag(reached.violations)
     if (least > 0.0).any():
         tightest = int(np.argmax(least))
         blame = f"{reached.constraints[tightest].name} is the tightest limit"
-        raise LimitsNotMet(_sentence(space, evaluate, corners[tightest], tightest, blame))
+        return _miss(space, evaluate, corners[tightest], tightest, blame)
     nearest = _least_excess(space, evaluate, np.concatenate([corners, starts]), rng)
     last = evaluate(plans_from(space, nearest[None]))
-    if not last.feasible.any():
-        blame = "each limit can be kept, but no plan was found that keeps all at once"
-        raise LimitsNotMet(_sentence(space, evaluate, nearest, int(np.argmax(last.violations[0])), blame))
+    if last.feasible.any():
+        return None
+    blame = "each limit can be kept, but no plan was found that keeps all at once"
+    return _miss(space, evaluate, nearest, int(np.argmax(last.violations[0])), blame)
 
 
 def _descend(space: Space, evaluate: Evaluate, start: IntArray, column: int) -> IntArray:
@@ -98,17 +121,20 @@ def _excess(space: Space, evaluate: Evaluate, rows: IntArray) -> FloatArray:
     return np.asarray(np.maximum(evaluate(plans_from(space, rows)).violations, 0.0).sum(axis=1))
 
 
-def _sentence(space: Space, evaluate: Evaluate, row: IntArray, column: int, blame: str) -> str:
+def _miss(space: Space, evaluate: Evaluate, row: IntArray, column: int, blame: str) -> _Miss:
     plans = plans_from(space, row[None])
     evaluation = evaluate(plans)
     limit, over_frac = evaluation.constraints[column], float(evaluation.violations[0, column])
-    return (
-        f"nothing in the search space fits: {blame}; the nearest plan ({describe(plans, space.network)}) "
-        f"{_miss(limit, over_frac)}; {_REMEDIES.get(limit.name, 'raise that limit or widen the space')}"
+    part = "" if plans.part is None else f"on {part_names(space)[plans.part[0]]}: "
+    return _Miss(
+        over_frac,
+        f"nothing in the search space fits: {blame}; the nearest plan "
+        f"({part}{describe(plans, space.network)}) {_excess_words(limit, over_frac)}; "
+        f"{_REMEDIES.get(limit.name, 'raise that limit or widen the space')}",
     )
 
 
-def _miss(limit: Constraint, over_frac: float) -> str:
+def _excess_words(limit: Constraint, over_frac: float) -> str:
     value = limit.limit * (1.0 + over_frac)
     return f"has {limit.name} {value:,.6g}, {100 * over_frac:.1f} % over the {limit.limit:,.6g} allowed"
 

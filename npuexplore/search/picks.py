@@ -1,4 +1,4 @@
-"""Which plans are worth retraining: the knee, the best of each structure, the extremes, and why."""
+"""Which plans are worth retraining: the knee, the best of each part and structure, the extremes, and why."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Pick:
     structure: str
     why: str
     """One sentence on what it is best at, with its predicted figures."""
+    part: str | None = None
+    """What it is for, where a study has several parts."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class PickList:
 
     picks: tuple[Pick, ...]
     missing: tuple[str, ...]
-    """A sentence for each structure that has no pick."""
+    """A sentence for each structure, and each of several parts, that no pick can stand for."""
 
 
 def choose_picks(
@@ -59,16 +61,21 @@ def choose_picks(
     required: Sequence[str] = ("weight", "block", "unit"),
     single: NDArray[np.bool_] | None = None,
     uncertainty_db: FloatArray | None = None,
+    parts: Sequence[str] | None = None,
+    part_order: Sequence[str] = (),
 ) -> PickList:
     """Up to `count` plans: the knee, the best of each required structure, then the best of each objective.
+
+    Where a study has several parts, the knee of each part's own front comes after the knee of all.
 
     objectives : (P, M) float, minimised, named by `names` (quality_loss_db among them); feasible : (P,)
     bool; structures : dominant structure of each plan; single : (P,) bool, whether it is the plan's only
     one (taken as true where not given): plans of one structure stand for it before mixed ones do;
     uncertainty_db : (P,) how unsure each loss is: where given, the least sure plan of the front is a pick,
-    the last one unless it is another anyway. Only
-    feasible plans within `loss_limit_db` are picked; where there is none at all, the feasible plans that
-    lose least. Of equal plans the first one is taken. Raises LimitsNotMet when nothing is feasible.
+    the last one unless it is another anyway; parts : (P,) name of the part that each plan is for, and
+    part_order those of the study, where it has several. Only feasible plans within `loss_limit_db` are
+    picked; where there is none at all, the feasible plans that lose least. Of equal plans the first one is
+    taken. Raises LimitsNotMet when nothing is feasible.
     """
     if not feasible.any():
         raise LimitsNotMet(
@@ -76,7 +83,15 @@ def choose_picks(
         )
     within = feasible & (objectives[:, names.index(LOSS)] <= loss_limit_db)
     single = np.ones(len(objectives), bool) if single is None else single
-    table = _Table(objectives, tuple(names), np.array(structures), single, loss_limit_db)
+    table = _Table(
+        objectives,
+        tuple(names),
+        np.array(structures),
+        single,
+        loss_limit_db,
+        np.array([""] * len(objectives) if parts is None else parts),
+        tuple(part_order),
+    )
     missing = tuple(_missing(table, feasible, within, required))
     proposals = (
         _within_limit(table, within, required, count) if within.any() else _nearest(table, feasible, required)
@@ -114,6 +129,9 @@ class _Table:
     structures: NDArray[np.str_]
     single: NDArray[np.bool_]
     loss_limit_db: float
+    parts: NDArray[np.str_]
+    """(P,) empty where there is one part."""
+    part_order: tuple[str, ...]
 
     @property
     def cost(self) -> str:
@@ -132,7 +150,9 @@ class _Table:
             figure(objective, value)
             for objective, value in zip(self.names, self.objectives[index].tolist(), strict=True)
         )
-        return Pick(index, name, str(self.structures[index]), f"{reason}: {figures} predicted.")
+        part = str(self.parts[index])
+        why = f"{reason}, on {part}: {figures} predicted." if part else f"{reason}: {figures} predicted."
+        return Pick(index, name, str(self.structures[index]), why, part or None)
 
 
 def _within_limit(
@@ -142,8 +162,10 @@ def _within_limit(
     limit = f"within {table.loss_limit_db:g} dB of predicted loss"
     best_balance = int(front[knee(table.objectives[front])])
     yield table.pick(best_balance, "knee", f"Knee of the front, the best balance {limit}")
+    others = list(_of_other_parts(table, within, best_balance))
+    yield from others
     # A mixed knee stands for its main structure only where there are too few picks for all.
-    counts = bool(table.single[best_balance]) or count <= len(required)
+    counts = bool(table.single[best_balance]) or count <= len(others) + len(required)
     covered = str(table.structures[best_balance]) if counts else ""
     _, superlative = _SUPERLATIVES[table.cost]
     for structure in required:
@@ -158,6 +180,17 @@ def _within_limit(
         name, superlative = _SUPERLATIVES[objective]
         yield table.pick(table.best(front, objective), name, f"Of all plans the {superlative} {limit}")
     yield from _spread(table, front)
+
+
+def _of_other_parts(table: _Table, within: NDArray[np.bool_], best_balance: int) -> Iterator[Pick]:
+    """The knee of each part's own front, but for the part that the knee of all is for."""
+    limit = f"within {table.loss_limit_db:g} dB of predicted loss"
+    for part in table.part_order:
+        own = within & (table.parts == part)
+        if own.any() and part != table.parts[best_balance]:
+            front = feasible_front(table.objectives, own)
+            index = int(front[knee(table.objectives[front])])
+            yield table.pick(index, part, f"Knee of its part's own front, the best balance {limit}")
 
 
 def _spread(table: _Table, front: NDArray[np.int64]) -> Iterator[Pick]:
@@ -180,21 +213,20 @@ def _nearest(table: _Table, feasible: NDArray[np.bool_], required: Sequence[str]
 def _missing(
     table: _Table, feasible: NDArray[np.bool_], within: NDArray[np.bool_], required: Sequence[str]
 ) -> Iterator[str]:
+    """Why no plan of a required structure, or for one of several parts, can be picked."""
+    kinds = {f"{name}-sparse plan": table.structures == name for name in required}
+    kinds |= {f"plan for {name}": table.parts == name for name in table.part_order}
     loss = table.objectives[:, table.names.index(LOSS)]
-    for structure in required:
-        own = table.structures == structure
+    for kind, own in kinds.items():
         if (own & within).any():
             continue
         if (own & feasible).any():
             least = figure(LOSS, float(loss[own & feasible].min()))
-            yield (
-                f"No {structure}-sparse plan that fits stays within {table.loss_limit_db:g} dB; "
-                f"the best has {least}."
-            )
+            yield (f"No {kind} that fits stays within {table.loss_limit_db:g} dB; the best has {least}.")
         elif own.any():
-            yield f"No {structure}-sparse plan that was evaluated keeps every limit."
+            yield f"No {kind} that was evaluated keeps every limit."
         else:
-            yield f"No {structure}-sparse plan was evaluated."
+            yield f"No {kind} was evaluated."
 
 
 def figure(objective: str, value: float) -> str:

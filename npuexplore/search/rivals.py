@@ -22,12 +22,14 @@ def rivals_of(
     feasible: NDArray[np.bool_],
     structures: Sequence[str],
     count: int,
+    parts: Sequence[str] | None = None,
 ) -> dict[str, tuple[Pick, ...]]:
     """For each pick up to `count` feasible plans of at most about its costs, least predicted loss first.
 
     objectives : (P, M) float, minimised, named by `names`; feasible : (P,) bool; structures : dominant
-    structure of each plan. A plan is the rival of one pick only; a pick that stands for its structure has
-    rivals of that structure.
+    structure of each plan; parts : (P,) the part that each is for, where a study has several. A plan is the
+    rival of one pick only, and for the same part; a pick that stands for its structure has rivals of that
+    structure.
     """
     costs = [column for column, name in enumerate(names) if name != LOSS]
     loss = objectives[:, list(names).index(LOSS)]
@@ -39,6 +41,8 @@ def rivals_of(
         own = free & (objectives[:, costs] <= bound).all(axis=1)
         if pick.name == pick.structure:
             own &= np.array(structures) == pick.structure
+        if parts is not None:
+            own &= np.array(parts) == pick.part
         index = np.flatnonzero(own)
         chosen = index[np.argsort(loss[index], kind="stable")][:count]
         free[chosen] = False
@@ -48,6 +52,7 @@ def rivals_of(
                 f"{pick.name}-rival-{rank}",
                 str(structures[each]),
                 _reason(pick, names, objectives[each]),
+                pick.part,
             )
             for rank, each in enumerate(chosen, start=1)
         )

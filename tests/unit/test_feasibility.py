@@ -3,7 +3,7 @@ import pytest
 from toy_search import NETWORK, SPACE, costs_of, evaluator
 
 from npuexplore.errors import LimitsNotMet
-from npuexplore.search.evaluation import Constraint, Evaluation
+from npuexplore.search.evaluation import Constraint, Evaluation, evaluate_parts
 from npuexplore.search.feasibility import describe, preflight
 from npuexplore.search.space import SpaceSpec, all_choices, plans_from, random_choices, space_for
 
@@ -102,3 +102,33 @@ def test_a_plan_is_described_with_like_layers_together():
     row = all_choices(SPACE)[-1:]
     assert describe(plans_from(SPACE, row), NETWORK) == "lstm_1 and gru_2 unit 90 % int8, mask dense int8"
     assert describe(plans_from(SPACE, row * 0), NETWORK) == "all layers dense int4"
+
+
+TWO_PARTS = space_for(SpaceSpec(sparsity_frac=(0.0, 0.5, 0.9)), NETWORK, parts=("roomy", "cramped"))
+LEAST_BYTES = float(costs_of(plans_from(TWO_PARTS, all_choices(TWO_PARTS)))["flash_bytes"].min())
+
+
+def on_two_parts(roomy, cramped):
+    """Each with its own limits."""
+    return evaluate_parts([with_limits(**roomy), with_limits(**cramped)])
+
+
+def test_it_is_enough_that_one_part_keeps_all_its_limits():
+    hopeless, just = {"flash_bytes": LEAST_BYTES / 9}, {"flash_bytes": LEAST_BYTES * 1.0001}
+    preflight(TWO_PARTS, on_two_parts(hopeless, just), seed=1)
+    preflight(TWO_PARTS, on_two_parts(just, hopeless), seed=1)
+    preflight(TWO_PARTS, on_two_parts(hopeless, {"latency_ms": 1e6}), seed=1)
+
+
+@pytest.mark.parametrize(("first", "second", "nearest"), [(1.25, 2.0, "roomy"), (2.0, 1.25, "cramped")])
+def test_the_sentence_names_the_part_of_the_nearest_plan_and_its_own_limit(first, second, nearest):
+    limits = [{"flash_bytes": LEAST_BYTES / over} for over in (first, second)]
+    with pytest.raises(LimitsNotMet, match=rf"the nearest plan \(on {nearest}: \w+") as caught:
+        preflight(TWO_PARTS, on_two_parts(*limits), seed=1)
+    assert f"25.0 % over the {LEAST_BYTES / 1.25:,.6g} allowed" in str(caught.value)
+
+
+def test_a_limit_that_only_one_part_has_is_not_blamed_for_the_other():
+    limits = [{"flash_bytes": LEAST_BYTES / 3}, {"latency_ms": least("latency_ms") / 2}]
+    with pytest.raises(LimitsNotMet, match=r"latency_ms is the tightest limit; .* \(on cramped: "):
+        preflight(TWO_PARTS, on_two_parts(*limits), seed=1)

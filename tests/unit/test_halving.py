@@ -108,6 +108,21 @@ def test_rivals_cost_as_little_and_are_predicted_to_lose_least():
         assert len(cheapest) == 5
 
 
+def test_rivals_are_plans_for_the_same_part():
+    rng = np.random.default_rng(5)
+    objectives, parts = rng.uniform(1.0, 3.0, (200, 3)), rng.choice(["fast", "slow"], 200)
+    objectives[:2], parts[:2] = 2.5, ["fast", "slow"]
+    picks = [Pick(0, "knee", "block", "Why.", "fast"), Pick(1, "slow", "block", "Why.", "slow")]
+    every = {"feasible": np.ones(200, bool), "structures": ["block"] * 200, "count": 6}
+    found = rivals_of(picks, objectives, NAMES, **every, parts=parts.tolist())
+    for one in picks:
+        assert len(found[one.name]) == 6
+        assert {each.part for each in found[one.name]} == {one.part}
+        assert {str(parts[each.index]) for each in found[one.name]} == {one.part}
+    without = rivals_of(picks, objectives, NAMES, **every)["knee"]
+    assert {str(parts[each.index]) for each in without} == {"fast", "slow"}
+
+
 def test_a_pick_without_plans_as_cheap_has_no_rivals():
     objectives = np.array([[1.0, 1.0, 0.5], [1.1, 1.0, 0.1]])
     found = rivals_of(

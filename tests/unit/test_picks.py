@@ -209,3 +209,82 @@ def test_a_plan_that_is_picked_anyway_is_not_picked_again_for_being_least_sure()
 
 def test_plans_beyond_the_limit_are_not_tried_for_being_least_sure():
     assert all(pick.index != 5 for pick in unsure(plan_5=9.0).picks)
+
+
+PART_OF = ["fast", "fast", "slow", "slow", "fast", "fast", "huge"]
+PART_ORDER = ("slow", "huge", "fast", "absent")
+
+
+def of_parts(*, feasible=range(7), limit=1.0):
+    return choose_picks(
+        OBJECTIVES,
+        NAMES,
+        feasible=np.isin(np.arange(len(PLANS)), list(feasible)),
+        structures=STRUCTURES,
+        loss_limit_db=limit,
+        count=9,
+        required=(),
+        parts=PART_OF,
+        part_order=PART_ORDER,
+    )
+
+
+def test_after_the_knee_comes_that_of_each_other_part_in_the_order_of_the_study():
+    picks = of_parts().picks
+    assert [(pick.name, pick.part) for pick in picks[:3]] == [
+        ("knee", "fast"),
+        ("slow", "slow"),
+        ("huge", "huge"),
+    ]
+    assert [pick.index for pick in picks[:3]] == [1, 2, 6]
+    assert all(pick.part == PART_OF[pick.index] for pick in picks)
+    assert len({pick.index for pick in picks}) == len(picks)
+
+
+def test_a_part_whose_every_plan_is_beaten_by_another_part_has_its_best_balance_picked():
+    beaten = np.concatenate([OBJECTIVES, OBJECTIVES * [3.0, 2.0, 1.0] + [0.0, 0.0, 0.01]])
+    found = choose_picks(
+        beaten,
+        NAMES,
+        feasible=np.ones(len(beaten), bool),
+        structures=STRUCTURES * 2,
+        loss_limit_db=1.0,
+        count=4,
+        parts=["fast"] * len(PLANS) + ["slow"] * len(PLANS),
+        part_order=("fast", "slow"),
+    )
+    assert found.picks[1].part == found.picks[1].name == "slow"
+    assert found.picks[1].index == found.picks[0].index + len(PLANS)
+    assert not nondominated(beaten)[found.picks[1].index]
+
+
+def test_sentences_of_picks_name_the_part_and_their_figures():
+    knee, slow = of_parts().picks[:2]
+    assert knee.why.startswith("Knee of the front, the best balance within 1 dB of predicted loss, on fast: ")
+    assert slow.why == (
+        "Knee of its part's own front, the best balance within 1 dB of predicted loss, on slow: "
+        "4 ms, 40.0 kB flash, 0.30 dB loss predicted."
+    )
+
+
+def test_parts_without_a_pick_are_said_to_have_none():
+    found = of_parts(feasible=[0, 1, 2, 4, 5, 6], limit=0.35)
+    assert found.missing == (
+        "No plan for fast that fits stays within 0.35 dB; the best has 0.40 dB loss.",
+        "No plan for absent was evaluated.",
+    )
+    assert of_parts(feasible=[0, 1]).missing == (
+        "No plan for slow that was evaluated keeps every limit.",
+        "No plan for huge that was evaluated keeps every limit.",
+        "No plan for absent was evaluated.",
+    )
+
+
+def test_where_all_plans_that_fit_are_for_one_part_there_is_no_pick_of_parts():
+    names = [pick.name for pick in of_parts(feasible=[0, 1, 4, 5]).picks]
+    assert not set(names) & set(PART_ORDER)
+
+
+def test_picks_of_a_study_of_one_part_name_none():
+    assert {pick.part for pick in choose().picks} == {None}
+    assert all(", on " not in pick.why for pick in choose().picks)
