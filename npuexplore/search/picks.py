@@ -222,7 +222,7 @@ def _missing(
             continue
         if (own & feasible).any():
             least = figure(LOSS, float(loss[own & feasible].min()))
-            yield (f"No {kind} that fits stays within {table.loss_limit_db:g} dB; the best has {least}.")
+            yield f"No {kind} that fits stays within {table.loss_limit_db:g} dB; the best has {least}."
         elif own.any():
             yield f"No {kind} that was evaluated keeps every limit."
         else:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import toy_search
 
+from npuexplore.search.islands import islands_of
 from npuexplore.search.parts import by_part, only_part, part_column, part_names
+from npuexplore.search.sampler import EvolveSampler
 from npuexplore.search.space import (
     SpaceSpec,
     all_choices,
@@ -16,6 +19,9 @@ from npuexplore.search.space import (
     plans_from,
     space_for,
 )
+from npuexplore.search.storage import quiet_optuna
+from npuexplore.search.suggest import distributions
+from npuexplore.search.uniform import uniform_choices
 
 NAMES = ("ethos-u55-128", "micronpu-block16", "stm32f746")
 SPEC = SpaceSpec(tied=True, sparsity_frac=(0.0, 0.5), weight_bits=(8,))
@@ -69,3 +75,35 @@ def test_params_name_the_part():
     params = params_of(SPACE, row)
     assert params["profile"] == "micronpu-block16"
     assert choice_row(SPACE, params) == row
+
+
+def test_plans_that_treat_all_layers_alike_are_there_for_every_part():
+    alone = uniform_choices(space_for(SPEC, toy_search.NETWORK))
+    rows = uniform_choices(SPACE)
+    for part in range(len(NAMES)):
+        assert np.array_equal(rows[rows[:, 0] == part, 1:], alone)
+
+
+def test_each_structure_and_each_part_is_an_island():
+    islands = islands_of(SPACE)
+    assert list(islands) == ["weight", "block", "unit", *(f"on {name}" for name in NAMES)]
+    assert islands["unit"] == only_structure(SPACE, "unit")
+    assert islands["on stm32f746"] == only_part(SPACE, "stm32f746")
+    assert list(islands_of(space_for(SPEC, toy_search.NETWORK))) == ["weight", "block", "unit"]
+    dense = SPEC.model_copy(update={"structures": ("weight",)})
+    assert islands_of(space_for(dense, toy_search.NETWORK)) == {}
+
+
+def test_a_sampler_of_optuna_sees_the_part_as_a_choice_by_name():
+    seen = []
+
+    def objective(trial):
+        seen.append(trial.suggest_categorical("profile", NAMES))
+        assert dict(trial.distributions) == {"profile": distributions(SPACE)["profile"]}
+        return NAMES.index(seen[-1]), 1.0
+
+    with quiet_optuna():
+        study = optuna.create_study(directions=["minimize"] * 2, sampler=EvolveSampler(population=4, seed=1))
+        study.optimize(objective, n_trials=6)
+    assert set(seen) == set(NAMES)
+    assert study.best_trials[0].params == {"profile": NAMES[0]}

@@ -8,6 +8,7 @@ from toy_search import NETWORK, SPACE, evaluator, spec
 import npuexplore
 from npuexplore.errors import BadInput, UsageError
 from npuexplore.search.driver import elites_of
+from npuexplore.search.evaluation import Constraint, evaluate_parts
 from npuexplore.search.record import open_record
 from npuexplore.search.result import Found
 from npuexplore.search.shared_sampler import Decided
@@ -29,6 +30,7 @@ from npuexplore.search.suggest import distributions
 
 SMALL = space_for(SpaceSpec(structures=("block",), sparsity_frac=(0.0, 0.5), weight_bits=(8,)), NETWORK)
 """8 plans."""
+SPEC = SpaceSpec(sparsity_frac=(0.0, 0.3, 0.5, 0.7, 0.9))
 TARGET = 16
 
 
@@ -107,6 +109,26 @@ def test_a_trial_is_proposed_from_its_number_whoever_runs_it(place, tmp_path):
         together(elsewhere, on_trials=stopped_after(11))
     join(task(), elsewhere, limit=None)
     assert together(elsewhere).front_sha256 == alone.front_sha256
+
+
+def test_processes_choose_among_several_parts_together(place):
+    limits = [(Constraint("flash_bytes", 6_000.0),), (Constraint("latency_ms", 6.5),)]
+    parts = {"evaluate": evaluate_parts([evaluator(own) for own in limits])}
+    space = space_for(SPEC, NETWORK, parts=("first", "second"))
+    asked = small(trials=10)
+    with pytest.raises(Stopped):
+        together(place, space=space, spec=asked, **parts, on_trials=stopped_after(5))
+    join(task(space=space, spec=asked, target=10, **parts), place, limit=None)
+    result = together(place, space=space, spec=asked, **parts)
+    trials = trials_in(place)
+    names = [trial.params["profile"] for trial in trials]
+    assert [("first", "second")[part] for part in result.plans.part] == names
+    assert set(names) == {"first", "second"}
+    for part, own in enumerate(limits):
+        index = np.flatnonzero(result.plans.part == part)
+        alone = evaluator(own)(result.plans.take(index))
+        assert np.array_equal(result.objectives[index], alone.objectives)
+        assert np.array_equal(result.feasible[index], alone.feasible)
 
 
 def test_what_an_engine_found_starts_the_search_and_stays_in_the_result(place):
