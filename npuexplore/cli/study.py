@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from npuexplore.cli import worker
-from npuexplore.cli.console import DEFAULT_RUNS, Json, Runs, note, print_json, print_table, progress_bars
-
-if TYPE_CHECKING:
-    from npuexplore.pipeline.run_directory import RunDirectory
+from npuexplore.cli.console import DEFAULT_RUNS, Json, Runs, print_json, print_table, progress_bars
+from npuexplore.cli.results_table import show_results
 
 app = typer.Typer(no_args_is_help=True, help="Run a study, look at one, go on with one.")
 
@@ -69,7 +67,7 @@ def run(
     )
     with progress_bars() as tell:
         finished = run_study(request, tell=tell)
-    _show_results(finished, as_json=as_json)
+    show_results(finished, as_json=as_json)
 
 
 @app.command("resume")
@@ -90,7 +88,7 @@ def resume(
     request = replace(request, storage=storage, heartbeat_s=heartbeat)
     with progress_bars() as tell:
         finished = run_study(request, tell=tell)
-    _show_results(finished, as_json=as_json)
+    show_results(finished, as_json=as_json)
 
 
 @app.command("status")
@@ -129,56 +127,3 @@ def repair(
         print_json(document)
     else:
         print("\n".join(document["repairs"]) or f"{folder}: nothing to repair")
-
-
-def _show_results(run: RunDirectory, *, as_json: bool) -> None:
-    from npuexplore.pipeline.redraw import read_results, unusable_results
-
-    results = read_results(run)
-    if as_json:
-        print_json(results)
-        return
-    try:
-        title, rows = _title(results), _rows(results)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        raise unusable_results(run) from None
-    columns = ["network", "ms", "flash kB", "SDR dB", "SI-SDR dB", "lost dB", "predicted"]
-    if any(pick["plan"]["skip_rate_frac"] for pick in results["picks"]):
-        columns, rows = [*columns, "skipped", "mean ms"], _with_skips(rows, results)
-    print_table(title, columns, rows)
-    note(f"Report: {run.report}")
-    note(f"Results: {run.results}")
-
-
-def _title(results: dict[str, Any]) -> str:
-    return f"{results['study']['name']} on {results['profile']['name']}: gains over unseen noisy mixtures"
-
-
-def _rows(results: dict[str, Any]) -> list[list[str]]:
-    baseline = results["baseline"]
-    rows = [_row("float baseline", baseline["estimates"], baseline["quality"])]
-    for pick in results["picks"]:
-        losses_db = (pick["achieved"]["quality_loss_db"], pick["predicted"]["quality_loss_db"])
-        rows.append(_row(pick["name"], pick["estimates"], pick["achieved"]["quality"], *losses_db))
-    return rows
-
-
-def _with_skips(rows: list[list[str]], results: dict[str, Any]) -> list[list[str]]:
-    """The rows with the share of frames that each network skips on unseen mixtures, and its mean time."""
-    records = [results["baseline"], *results["picks"]]
-    shares = [record.get("skip_rate_frac_achieved", {"unseen": 0.0})["unseen"] for record in records]
-    return [
-        [*row, *[""] * (7 - len(row)), f"{share:.0%}", f"{record['estimates']['mean_latency_ms']:.2f}"]
-        for row, record, share in zip(rows, records, shares, strict=True)
-    ]
-
-
-def _row(name: str, estimates: dict[str, Any], quality: dict[str, Any], *losses_db: float) -> list[str]:
-    return [
-        str(name),
-        f"{estimates['latency_ms']:.2f}",
-        f"{estimates['flash_bytes'] / 1000:.1f}",
-        f"{quality['unseen']['sdr_improvement_db']:+.2f}",
-        f"{quality['unseen']['si_sdr_improvement_db']:+.2f}",
-        *(f"{loss_db:.2f}" for loss_db in losses_db),
-    ]

@@ -12,14 +12,17 @@ from npuexplore.pipeline.results import RESULTS_SCHEMA
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.report.page import render_page
 
-REQUIRED_KEYS = {"study", "profile", "network", "baseline", "front", "picks", "evaluations"}
+REQUIRED_KEYS = {"study", "network", "baseline", "front", "picks", "evaluations"}
+PROFILE_KEYS = {"profile", "profiles"}
+"""One of them: the only part, or those of a shortlist."""
 
 
 def read_results(run: RunDirectory) -> dict[str, Any]:
     """`results.json` of a finished run. Raises BadInput without usable results."""
     try:
         results = json.loads(run.results.read_text(encoding="utf-8"))
-        if results["schema"] != RESULTS_SCHEMA or not REQUIRED_KEYS.issubset(results):
+        known = REQUIRED_KEYS.issubset(results) and len(PROFILE_KEYS.intersection(results)) == 1
+        if results["schema"] != RESULTS_SCHEMA or not known:
             raise ValueError
         return dict(results)
     except FileNotFoundError:

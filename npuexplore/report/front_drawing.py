@@ -121,7 +121,9 @@ def _group_traces(name: str, group: Mapping[str, Sequence[Any]], look: Look) -> 
         "hovertemplate": "%{text}<extra></extra>",
     }
     colour = look.colours[name]
-    symbol = {"symbol": look.symbols(name, [group["structure"][i] for i in inside])} if look.shapes else {}
+    marker = {"color": colour, "size": 6, "opacity": 0.75}
+    if look.shapes:
+        marker |= {"size": 8, "symbol": look.symbols(name, [group["structure"][i] for i in inside])}
     return [
         {
             "type": "scatter",
@@ -138,7 +140,7 @@ def _group_traces(name: str, group: Mapping[str, Sequence[Any]], look: Look) -> 
             "x": [group["x"][i] for i in inside],
             "y": [group["y"][i] for i in inside],
             "text": [_hover(group["label"][i]) for i in inside],
-            "marker": {"color": colour, "size": 6, "opacity": 0.75, **symbol},
+            "marker": marker,
         },
         {
             **points,

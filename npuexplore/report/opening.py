@@ -25,7 +25,7 @@ def opening(results: Record, title: str) -> Html:
         element("h1", title),
         element("p", comparison(results) if several else headline(results), class_="verdict"),
         element("p", str(study["description"]), class_="about") if study.get("description") else "",
-        table_html(parts_table(results), class_="bars") if several else _tiles(results),
+        table_html(parts_table(results)) if several else _tiles(results),
         element("ul", [element("li", sentence) for sentence in sentences if sentence]),
         table_html(structures_table(results)) if results["picks"] else "",
     )

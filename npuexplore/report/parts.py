@@ -75,14 +75,14 @@ def on_part(name: str, part: Part, results: Record, *, joint: str = " on ") -> s
     return f"{name}{joint}{part.name}" if is_shortlist(results) and name != part.name else name
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], *, joint: str = "and") -> str:
     """Names in a sentence.
 
     >>> listed(["a"]), listed(["a", "b", "c"])
     ('a', 'a, b and c')
     """
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {joint} {last}" if first else last
 
 
 def parts_words(results: Record) -> str:

@@ -17,6 +17,7 @@ from npuexplore.report.parts import (
     quality_limit_db,
 )
 from npuexplore.report.searched import who_searched
+from npuexplore.report.shortlist import beaten_parts
 from npuexplore.report.tables import (
     facts_table,
     layers_table,
@@ -109,7 +110,7 @@ def fitting(results: Record) -> Html:
 def front(results: Record) -> Html:
     """The front in time and in flash."""
     objectives = ", ".join(OBJECTIVE_WORDS.get(name, name) for name in results["objectives"])
-    words = who_searched(results, objectives)
+    words = " ".join(filter(None, [who_searched(results, objectives), beaten_parts(results)]))
     drawn = [
         _front_figure(results, "latency_ms", "Time per frame against loss of quality. Lower left is better."),
         _front_figure(results, "flash_bytes", "Flash against loss of quality, the same plans."),

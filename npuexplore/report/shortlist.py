@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from npuexplore.report import numbers
-from npuexplore.report.html import Content
+from npuexplore.report.front_drawing import by_part
+from npuexplore.report.html import Content, element
 from npuexplore.report.parts import Part, listed, own_of, parts_of
-from npuexplore.report.tables import DASH, USES, Table, bar, fit_mark
+from npuexplore.report.tables import DASH, USES, Table, bar, fit_mark, part_dot
 from npuexplore.report.verdict import best_of, in_limits
 from npuexplore.report.words import Record, achieved_loss_db, loss_db, network_name
 
+COSTS = (USES[-1], *USES[:-1])
+POWER = "average_power_mw"
 MOST_FIGURES = 3
 """Parts whose figures have room in a headline."""
 
@@ -84,27 +86,47 @@ def whose_picks(results: Record) -> str:
     return f"Picks: {'; '.join(told)}." if told else ""
 
 
+def beaten_parts(results: Record) -> str:
+    """Which parts have picks in the limits and no point of the front; nothing where there is none."""
+    beaten = [
+        row.part.name
+        for row in part_rows(results)
+        if row.picks and not own_of(row.part, results["front"], results)
+    ]
+    if not beaten:
+        return ""
+    names = listed(beaten, joint="or")
+    return f"No plan on {names} is on it, as plans on other parts are better in all of these."
+
+
 def parts_table(results: Record) -> Table:
     """Each part with its best pick, and the least loss of all its picks within the limits."""
-    columns = ("part", "best pick", *(what for what, _, _ in USES), "power")
+    rows = part_rows(results)
+    look = by_part([row.part.name for row in rows])
+    has_power = any(row.part.dense["estimates"].get(POWER) is not None for row in rows)
+    columns = ("enough", "best pick", *(what for what, _, _ in COSTS), *(["power"] * has_power))
+    columns = (*columns, "SI-SDR lost", "least lost")
+    cells = [(part_dot(row.part.name, look), _cells(row, results)) for row in rows]
     return Table(
         "Each part: its best balance in the limits, in shares of the part's own limits",
-        (*columns, "SI-SDR lost", "least lost", "in limits"),
-        tuple((row.part.name, *_cells(row, results)) for row in part_rows(results)),
-        frozenset({5, 6}),
+        ("part", *columns),
+        tuple((name, *(own.get(column, DASH) for column in columns)) for name, own in cells),
+        frozenset(place for place, column in enumerate(columns, 1) if column in ("power", "SI-SDR lost")),
     )
 
 
-def _cells(row: PartRow, results: Record) -> Iterator[Content]:
-    if row.best is None:
-        yield from (_nothing_words(results), *[DASH] * 6, fit_mark(False))
-        return
-    yield row.best.get("name") or f"none; {row.best['id']} of the front"
-    yield from (bar(use, row.best, row.part) for use in USES)
-    yield numbers.milliwatts(row.best["estimates"].get("average_power_mw"))
-    yield f"{_loss(row.best)}{' predicted' if _is_predicted(row.best) else ''}"
-    yield _least_loss(row, results)
-    yield fit_mark(row.is_enough)
+def _cells(row: PartRow, results: Record) -> dict[str, Content]:
+    """By column; what is not known of a part without a pick is left out."""
+    if (best := row.best) is None:
+        return {"enough": fit_mark(False), "best pick": _nothing_words(results)}
+    return {
+        "enough": fit_mark(row.is_enough),
+        "best pick": best.get("name") or f"none; {best['id']} of the front",
+        **{use[0]: bar(use, best, row.part) for use in COSTS},
+        "power": numbers.milliwatts(best["estimates"].get(POWER)),
+        "SI-SDR lost": f"{_loss(best)}{' predicted' if _is_predicted(best) else ''}",
+        "least lost": _least_loss(row, results),
+    }
 
 
 def _nothing_words(results: Record) -> str:
@@ -113,7 +135,10 @@ def _nothing_words(results: Record) -> str:
     return "nothing in the limits" if room else "no pick"
 
 
-def _least_loss(row: PartRow, results: Record) -> str:
+def _least_loss(row: PartRow, results: Record) -> Content:
     good = [pick for pick in row.picks if in_limits(pick, results)]
     least = min(good, key=lambda pick: float(loss_db(pick) or 0.0), default=None)
-    return DASH if least is None else f"{numbers.decibels(loss_db(least))} ({least['name']})"
+    if least is None:
+        return DASH
+    by = "" if least is row.best else element("span", f"by {least['name']}", style="display:block")
+    return [numbers.decibels(loss_db(least)), by]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from npuexplore.report import numbers
+from npuexplore.report.front_drawing import Look, by_part
 from npuexplore.report.html import Content, Html, element
-from npuexplore.report.parts import Part, is_shortlist, networks_on, part_of
+from npuexplore.report.parts import Part, is_shortlist, networks_on, part_of, parts_of
 from npuexplore.report.verdict import in_limits, structure_rows
 from npuexplore.report.words import (
     Record,
@@ -40,6 +41,12 @@ def structure_dot(structure: str) -> Html:
     return element("span", structure, class_=f"structure {known}")
 
 
+def part_dot(part: str, look: Look) -> Html:
+    """A part's name with its colour."""
+    dot = element("span", "● ", style=f"color:{look.colours[part]}")
+    return element("span", dot, part, style="white-space:nowrap")
+
+
 def structures_table(results: Record) -> Table:
     """Weight, block or unit: the best pick of each."""
     rows: list[tuple[Content, ...]] = []
@@ -67,18 +74,19 @@ def structures_table(results: Record) -> Table:
         tuple(rows),
         frozenset({2, 3, 4, 5, 6}),
     )
-    return _with_parts(table, [row.pick for row in found], results)
+    return _with_parts(table, [row.pick for row in found], results, at=2)
 
 
-def _with_parts(table: Table, records: Sequence[Record | None], results: Record) -> Table:
-    """In a shortlist the same with the part of each row's record, where it has one, as second column."""
+def _with_parts(table: Table, records: Sequence[Record | None], results: Record, *, at: int = 1) -> Table:
+    """In a shortlist the same with a column of the part of each row's record, where it has one."""
     if not is_shortlist(results):
         return table
-    names = [DASH if record is None else part_of(record, results).name for record in records]
+    looks = by_part([part.name for part in parts_of(results)])
+    names = [DASH if record is None else part_dot(part_of(record, results).name, looks) for record in records]
     return Table(
         table.caption,
-        (table.columns[0], "part", *table.columns[1:]),
-        tuple((row[0], name, *row[1:]) for row, name in zip(table.rows, names, strict=True)),
+        (*table.columns[:at], "part", *table.columns[at:]),
+        tuple((*row[:at], name, *row[at:]) for row, name in zip(table.rows, names, strict=True)),
         frozenset(column + 1 for column in table.numeric),
     )
 
