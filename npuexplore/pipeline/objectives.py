@@ -14,7 +14,7 @@ from npuexplore.cost.part import part_of
 from npuexplore.cost.result import Estimate
 from npuexplore.errors import LimitsNotMet
 from npuexplore.pipeline.problem import Problem
-from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation, violations_of
+from npuexplore.search.evaluation import Constraint, Evaluate, Evaluation, evaluate_parts, violations_of
 from npuexplore.search.spec import refuse_unknown_objectives
 from npuexplore.units import FloatArray
 
@@ -22,9 +22,10 @@ QualityLoss = Callable[[PlanBatch], NDArray[np.float64]]
 
 
 def constraints_of(problem: Problem, *, with_quality: bool) -> tuple[Constraint, ...]:
-    """Upper limits: what is left of flash and SRAM, the share of the deadline, the loss of quality.
+    """Upper limits on the one part of a problem: flash, SRAM, share of the deadline, loss of quality.
 
-    All but the last less the study's slack. Raises LimitsNotMet when nothing is left of a memory.
+    Memories count by what is left of them; all but the last less the study's slack. Raises LimitsNotMet when
+    nothing is left of a memory.
     """
     profile, limits = problem.profile, problem.study.limits
     mode = profile.memory_modes[problem.study.memory_mode or profile.default_memory_mode]
@@ -92,8 +93,12 @@ def _what_is_left(problem: Problem, name: str, memory: str, reserved_bytes: int)
 def evaluator(problem: Problem, quality_loss: QualityLoss | None) -> Evaluate:
     """Objectives and violations of a batch of plans; without `quality_loss` the loss counts as 0.
 
-    Raises BadInput when an objective is unknown on this part.
+    Of a shortlist, each plan is that of its own part. Raises BadInput when an objective is unknown on a part.
     """
+    return evaluate_parts([_evaluator(part, quality_loss) for part in problem.parts])
+
+
+def _evaluator(problem: Problem, quality_loss: QualityLoss | None) -> Evaluate:
     spec = problem.study.search
     constraints = constraints_of(problem, with_quality=quality_loss is not None)
     unknown = _unknown_objectives(problem)
@@ -128,13 +133,15 @@ def _unknown_objectives(problem: Problem) -> dict[str, str]:
 def refuse_lossy(problem: Problem, loss_db: FloatArray, violations: FloatArray) -> None:
     """Raises LimitsNotMet when plans fit the part, and all of them lose more quality than is allowed.
 
-    loss_db : (P,) ; violations : (P, C) of `constraints_of`, quality last
+    loss_db : (P,) ; violations : (P, C) of `evaluator`
     """
-    fits = (violations[:, :-1] <= 0.0).all(axis=1)
-    if fits.any() and not (violations[fits, -1] <= 0.0).any():
+    limits = [limit.name for part in problem.parts for limit in constraints_of(part, with_quality=True)]
+    quality = list(dict.fromkeys(limits)).index("quality_loss_db")
+    fits = (np.delete(violations, quality, axis=1) <= 0.0).all(axis=1)
+    if fits.any() and not (violations[fits, quality] <= 0.0).any():
         limit_db, least_db = problem.study.limits.quality_loss_db, loss_db[fits].min()
         raise LimitsNotMet(
             f"study {problem.study.name}: limits.quality_loss_db: got {limit_db:g}; the plans that fit "
-            f"{problem.profile.name} lose at least {least_db:.2f} dB (predicted); raise the limit, list "
-            "lower sparsities and more bits, or train the baseline longer"
+            f"{' or '.join(problem.study.profiles)} lose at least {least_db:.2f} dB (predicted); raise the "
+            "limit, list lower sparsities and more bits, or train the baseline longer"
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import npuexplore
-from npuexplore.compression.plan import CompressionPlan, plan_at
+from npuexplore.compression.plan import CompressionPlan, PlanBatch, plan_at
 from npuexplore.compression.quantize import integer_weights
 from npuexplore.compression.sparsity import layer_masks, shrink
 from npuexplore.cost.document import layers_document, totals_document
@@ -22,7 +22,7 @@ from npuexplore.cost.stored import stored_weight_bytes
 from npuexplore.pipeline.agreement import agreement_document
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
 from npuexplore.pipeline.objectives import constraints_of, fits_of, reserved_sentences
-from npuexplore.pipeline.problem import Problem
+from npuexplore.pipeline.problem import Problem, profiles_document
 from npuexplore.pipeline.rounds import Retrained, Rounds
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.start import start_document
@@ -67,7 +67,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "schema": RESULTS_SCHEMA,
         "study": study.model_dump(mode="json", by_alias=True),
         "data": dict(outcome.data),
-        "profile": problem.profile.model_dump(mode="json", by_alias=True),
+        **profiles_document(problem),
         "network": problem.network.model_dump(mode="json", by_alias=True),
         "environment": environment(),
         "seeds": {
@@ -78,7 +78,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "engine": _engine(outcome),
         "search": dict(outcome.found.facts),
         "objectives": list(outcome.found.objective_names),
-        "limits": {limit.name: limit.limit for limit in constraints_of(problem, with_quality=True)},
+        "limits": _limits(problem),
         "evaluations": _evaluations(outcome.qualities["baseline"]),
         "baseline": _baseline(outcome, baseline, run),
         "sensitivity": [dict(row) for row in outcome.sensitivity],
@@ -138,7 +138,17 @@ def _evaluations(qualities: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _limits(problem: Problem) -> dict[str, Any]:
+    """Upper limits by name; of a shortlist by part."""
+    by_part = {
+        part.profile.name: {limit.name: limit.limit for limit in constraints_of(part, with_quality=True)}
+        for part in problem.parts
+    }
+    return by_part if problem.others else by_part[problem.profile.name]
+
+
 def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
+    """What the estimator says of a plan on the problem's one part."""
     result = estimate(problem.profile, problem.network, plan, memory_mode=problem.study.memory_mode)
     return {
         "estimates": totals_document(result, 0),
@@ -149,10 +159,8 @@ def _costs(problem: Problem, plan: CompressionPlan) -> dict[str, Any]:
 
 def _assumptions(problem: Problem) -> list[str]:
     """What the cost model takes for granted, and how quality is predicted."""
-    most_skipped = CompressionPlan(skip_rate_frac=max(problem.study.space.skip_rate_frac))
-    costs = estimate(problem.profile, problem.network, most_skipped, memory_mode=problem.study.memory_mode)
     return [
-        *costs.assumptions,
+        *_cost_assumptions(problem),
         *reserved_sentences(problem),
         f"predicted loss: one-shot losses of the layers{_of_skips(problem)}, measured on calibration "
         f"mixtures and summed, times {problem.study.picks.recovery_frac:g}, the share expected to stay after "
@@ -160,6 +168,20 @@ def _assumptions(problem: Problem) -> list[str]:
         *_rounds_sentence(problem),
         *_start_sentence(problem),
     ]
+
+
+def _cost_assumptions(problem: Problem) -> list[str]:
+    """Those of the estimator; of a shortlist first what all parts share, then what names its part."""
+    most_skipped = CompressionPlan(skip_rate_frac=max(problem.study.space.skip_rate_frac))
+    by_part = {
+        part.profile.name: estimate(
+            part.profile, part.network, most_skipped, memory_mode=part.study.memory_mode
+        ).assumptions
+        for part in problem.parts
+    }
+    shared = [each for each in by_part[problem.profile.name] if all(each in own for own in by_part.values())]
+    own = [f"{name}: {each}" for name, said in by_part.items() for each in said if each not in shared]
+    return [*shared, *own]
 
 
 def _of_skips(problem: Problem) -> str:
@@ -218,22 +240,30 @@ def _baseline(outcome: Outcome, trained: TrainedNetwork, run: RunDirectory) -> d
         **_origin(outcome, trained, run),
         "quality": _means(outcome.qualities["baseline"]),
         "files": {name: quality["files"] for name, quality in outcome.qualities["baseline"].items()},
-        **_costs(outcome.problem, CompressionPlan()),
+        **_baseline_costs(outcome.problem),
     }
+
+
+def _baseline_costs(problem: Problem) -> dict[str, Any]:
+    """The dense network on the part; on each of a shortlist."""
+    if not problem.others:
+        return _costs(problem, CompressionPlan())
+    return {"parts": {part.profile.name: _costs(part, CompressionPlan()) for part in problem.parts}}
 
 
 def _front(outcome: Outcome) -> list[dict[str, Any]]:
     problem, found = outcome.problem, outcome.found
     plans = found.plans.take(found.front)
-    costs = estimate(problem.profile, problem.network, plans, memory_mode=problem.study.memory_mode)
     loss_db, unsure_db = outcome.rounds.model.loss_db(plans), outcome.rounds.model.uncertainty_db(plans)
+    estimates, parts = _estimates(problem, plans), problem.parts_of(plans)
     named = {pick.index: pick.name for pick in outcome.rounds.picks}
     at_knee = int(knee(found.objectives[found.front]))
     return [
         {
             "id": f"plan-{index}",
+            **({} if parts is None else {"profile": parts[row]}),
             "plan": plan_at(plans, row, problem.network).model_dump(mode="json"),
-            "estimates": totals_document(costs, row),
+            "estimates": estimates[row],
             "quality_loss_db": round(float(loss_db[row]), 4),
             "uncertainty_db": round(float(unsure_db[row]), 4),
             "feasible": True,
@@ -244,8 +274,21 @@ def _front(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
+def _estimates(problem: Problem, plans: PlanBatch) -> list[dict[str, Any]]:
+    """Totals of each plan on its own part."""
+    found: list[dict[str, Any]] = [{}] * len(plans)
+    part_of = np.zeros(len(plans), np.int64) if plans.part is None else plans.part
+    for number in np.unique(part_of).tolist():
+        part, own = problem.parts[number], np.flatnonzero(part_of == number)
+        costs = estimate(part.profile, part.network, plans.take(own), memory_mode=part.study.memory_mode)
+        for row, index in enumerate(own.tolist()):
+            found[index] = totals_document(costs, row)
+    return found
+
+
 def _pick(outcome: Outcome, retrained: Retrained, trained: TrainedNetwork) -> dict[str, Any]:
-    problem, pick, predicted_loss_db = outcome.problem, retrained.pick, retrained.predicted_db
+    pick, predicted_loss_db = retrained.pick, retrained.predicted_db
+    problem = outcome.problem.on(pick.part)
     plan = trained.plan or CompressionPlan()
     reference, achieved = outcome.qualities["baseline"], outcome.qualities[pick.name]
     loss_db = reference["unseen"]["mean"][LOSS_METRIC] - achieved["unseen"]["mean"][LOSS_METRIC]
@@ -256,6 +299,7 @@ def _pick(outcome: Outcome, retrained: Retrained, trained: TrainedNetwork) -> di
         "why": pick.why,
         "structure": pick.structure,
         "round": retrained.round,
+        **({} if pick.part is None else {"profile": pick.part}),
         "plan": plan.model_dump(mode="json"),
         **_skipping(plan, achieved),
         **costs,

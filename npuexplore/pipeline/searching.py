@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_lossy
+from npuexplore.pipeline.problem import Problem
 from npuexplore.pipeline.quality import SensitivityModel
 from npuexplore.pipeline.run_directory import digest, read_stage, write_stage
 from npuexplore.pipeline.study_job import StudyJob
@@ -19,7 +20,9 @@ from npuexplore.search.driver import describe_search, run_search
 from npuexplore.search.engines.candidates import found_by_engine
 from npuexplore.search.engines.dynamic import Tolerance
 from npuexplore.search.engines.look_up import LookUp, look_up
+from npuexplore.search.engines.shortlist import FullModel, Shortlist
 from npuexplore.search.evaluation import Evaluate
+from npuexplore.search.parts import only_part
 from npuexplore.search.picks import PickList, choose_picks
 from npuexplore.search.proof import prove
 from npuexplore.search.result import Found, SearchResult
@@ -61,16 +64,23 @@ class _Searching:
         return evaluator(self.job.problem, self.model.loss_db)
 
     @cached_property
-    def whole(self) -> LookUp:
+    def whole(self) -> FullModel:
         """The full model of the study's space by look-up."""
         return self._modelled(self.job.space)
 
-    def modelled(self, space: Space) -> LookUp:
+    def modelled(self, space: Space) -> FullModel:
         """The same of a part of the space."""
         return self.whole if space is self.job.space else self._modelled(space)
 
-    def _modelled(self, space: Space) -> LookUp:
+    def _modelled(self, space: Space) -> FullModel:
         problem = self.job.problem
+        if not problem.others:
+            return self._on(problem, space)
+        alone = [only_part(space, part.profile.name) for part in problem.parts]
+        return Shortlist(space, tuple(map(self._on, problem.parts, alone)))
+
+    def _on(self, problem: Problem, space: Space) -> LookUp:
+        """Of one part."""
         return look_up(
             space,
             problem.profile,
@@ -204,6 +214,8 @@ def chosen_picks(job: StudyJob, found: SearchResult, *, uncertainty_db: FloatArr
         feasible=found.feasible,
         structures=dominant_structures(found.plans, job.problem.network),
         single=single_structure(found.plans),
+        parts=job.problem.parts_of(found.plans),
+        part_order=study.profiles,
         loss_limit_db=study.limits.quality_loss_db,
         count=study.picks.count,
         required=job.space.structures,

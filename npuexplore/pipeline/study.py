@@ -12,7 +12,6 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from npuexplore.audio.sources import Pair
-from npuexplore.cost.estimate import block_shapes
 from npuexplore.documents.atomic import write_json, write_text
 from npuexplore.pipeline.checkpoints import read_network
 from npuexplore.pipeline.data import (
@@ -22,7 +21,7 @@ from npuexplore.pipeline.data import (
 from npuexplore.pipeline.halving import halving_document
 from npuexplore.pipeline.listening import score_network, skipped_share
 from npuexplore.pipeline.objectives import evaluator
-from npuexplore.pipeline.problem import problem_document
+from npuexplore.pipeline.problem import problem_document, space_of
 from npuexplore.pipeline.results import Outcome, assemble
 from npuexplore.pipeline.retraining import baseline_stage
 from npuexplore.pipeline.rounds import run_rounds
@@ -42,7 +41,6 @@ from npuexplore.report.page import render_page
 from npuexplore.search.feasibility import preflight
 from npuexplore.search.picks import Pick
 from npuexplore.search.shared_search import refuse_unusable
-from npuexplore.search.space import space_for
 
 BLAS_THREADS = 1
 """More would change the last bits of sensitivities and scores."""
@@ -71,7 +69,7 @@ def _prepare(request: Request, tell: Tell, clock: Callable[[], float]) -> StudyJ
     problem = request.problem
     if request.fresh:
         refuse_own_start(problem.start, request.folder)
-    space = space_for(problem.study.space, problem.network, block_shapes(problem.profile))
+    space = space_of(problem)
     inputs = {**problem_document(problem), "data": data_document(problem.study, request.data)}
     preflight(space, evaluator(problem, None), seed=problem.study.seed)
     run = RunDirectory(request.folder)

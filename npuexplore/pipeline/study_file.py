@@ -20,6 +20,9 @@ from npuexplore.search.space import SpaceSpec
 from npuexplore.search.spec import SearchSpec
 from npuexplore.train.fit import FitRecipe, RetrainRecipe
 
+MOST_PARTS = 16
+"""Profiles of a shortlist."""
+
 
 class StartSpec(Model):
     """What a training begins with. A base of its own, so that `start` is read before `steps`."""
@@ -108,8 +111,8 @@ class StudyFile(Model):
     schema_version: Literal["npuexplore.study/1"] = Field(alias="schema")
     name: Name
     description: str = ""
-    profile: str
-    """Shipped name or path of a hardware profile."""
+    profile: str | tuple[str, ...]
+    """Shipped name or path of a hardware profile; of a list, the search chooses a part for every plan."""
     memory_mode: str | None = None
     network: str
     """Shipped name or path of a network."""
@@ -130,6 +133,22 @@ class StudyFile(Model):
     evaluation: EvaluationSpec = EvaluationSpec()
     demo_minutes: Annotated[float, Field(ge=1.0, le=600.0)] = 18.0
     """Minutes of synthesised training speech when `data` is `demo`."""
+
+    @field_validator("profile", mode="before")
+    @classmethod
+    def one_profile_or_a_shortlist(cls, given: Any) -> Any:
+        """A name, or a list of different ones; a list of one is that one."""
+        names = given if isinstance(given, list | tuple) else [given]
+        if not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"got {given!r}; give the name or the path of a profile, or a list of them")
+        if not 1 <= len(names) <= MOST_PARTS or len(set(names)) < len(names):
+            raise ValueError(f"got {list(names)}; list 1 to {MOST_PARTS} profiles, each once")
+        return names[0] if len(names) == 1 else tuple(names)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The one profile, or the shortlist."""
+        return (self.profile,) if isinstance(self.profile, str) else self.profile
 
     @model_validator(mode="after")
     def rounds_and_halving_exclude_each_other(self) -> StudyFile:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from npuexplore.cost.estimate import block_shapes
 from npuexplore.errors import BadInput, UsageError
 from npuexplore.pipeline.objectives import evaluator
-from npuexplore.pipeline.problem import Problem, problem_document, problem_of
+from npuexplore.pipeline.problem import Problem, problem_document, problem_of, space_of
 from npuexplore.pipeline.quality import SensitivityModel, sensitivity_model
 from npuexplore.pipeline.run_directory import RunDirectory, read_manifest, read_stage, write_stage
 from npuexplore.pipeline.study_job import StudyJob, Tell
@@ -31,7 +30,6 @@ from npuexplore.search.shared_search import (
     search_together,
 )
 from npuexplore.search.shared_work import Task
-from npuexplore.search.space import space_for
 from npuexplore.search.storage_faults import MASK, masked
 
 WORKER_SCHEMA = "npuexplore.worker/1"
@@ -194,7 +192,7 @@ def _task(invitation: Invitation) -> Task:
             "it again with `npuexplore study run --fresh`"
         ) from None
     return Task(
-        space=space_for(problem.study.space, problem.network, block_shapes(problem.profile)),
+        space=space_of(problem),
         spec=problem.study.search,
         evaluate=evaluator(problem, model.loss_db),
         seed=problem.study.seed,
