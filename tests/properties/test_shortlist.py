@@ -173,8 +173,12 @@ def test_a_reference_is_as_sure_as_that_of_its_worst_part(way, monkeypatch):
     shown = points(np.column_stack([10 ** whole.points[:, :2], whole.points[:, 2]]))
     assert np.allclose(shown, true_front(limits), rtol=1e-9)
     if way == "layer by layer":
-        monkeypatch.setattr(proof, "CHEAP", (0, 0, 0))
-        assert reference_of(shortlist).tolerance == proof.LADDER[0]
+        looked_at = [exact_front(own, proof.LADDER[0]).looked_at for own in shortlist.parts]
+        assert min(looked_at) < max(looked_at)
+        monkeypatch.setattr(proof, "CHEAP", (min(looked_at),) * 3)
+        alone = {reference_of(own).tolerance for own in shortlist.parts}
+        assert len(alone) > 1
+        assert reference_of(shortlist).tolerance == max(alone, key=lambda each: each.eps_frac)
 
 
 def test_where_one_part_cannot_be_proved_nor_can_the_whole(way):
@@ -222,10 +226,12 @@ def test_each_part_has_candidates_of_its_own_however_slow_it_is(tmp_path, engine
 
 
 @pytest.mark.parametrize("engine", ["exact", "evolve", "auto"])
-def test_no_design_is_found_twice_and_equal_plans_on_two_parts_are_two(engine):
+def test_the_front_comes_first_and_no_design_twice_but_equal_plans_on_two_parts(engine):
     limits = limits_by_chance(0)
     spec = SearchSpec(**ENGINES[engine])
     found = found_by_engine(SPACE, spec, full_model(limits), modelled(limits), seed=1)
+    truth = true_front(limits)
+    assert np.array_equal(points(found.evaluation.objectives[: len(truth)]), truth)
     keys = plan_keys(plans_from(SPACE, found.rows))
     assert len(set(keys)) == len(keys)
     without = {tuple(row[1:]) for row in found.rows.tolist()}

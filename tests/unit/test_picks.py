@@ -5,7 +5,7 @@ import pytest
 
 from npuexplore.errors import LimitsNotMet
 from npuexplore.report.sections import OBJECTIVE_WORDS
-from npuexplore.search.pareto import nondominated
+from npuexplore.search.pareto import feasible_front, knee, nondominated
 from npuexplore.search.picks import LOSS, choose_picks, figure
 from npuexplore.search.spec import Objective
 
@@ -256,6 +256,23 @@ def test_a_part_whose_every_plan_is_beaten_by_another_part_has_its_best_balance_
     assert found.picks[1].part == found.picks[1].name == "slow"
     assert found.picks[1].index == found.picks[0].index + len(PLANS)
     assert not nondominated(beaten)[found.picks[1].index]
+
+
+def test_the_part_of_the_knee_has_no_second_knee():
+    others = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        objectives, parts = rng.uniform(0.1, 1.0, (60, 3)), rng.choice(["fast", "slow"], 60)
+        keywords = {"feasible": np.ones(60, bool), "structures": ["block"] * 60, "loss_limit_db": 2.0}
+        found = choose_picks(
+            objectives, NAMES, **keywords, count=60, required=(), parts=parts, part_order=("fast", "slow")
+        )
+        best = found.picks[0]
+        named = [pick for pick in found.picks if pick.name in ("fast", "slow")]
+        assert [pick.part for pick in named] == [{"fast": "slow", "slow": "fast"}[best.part]]
+        own = feasible_front(objectives, parts == best.part)
+        others += own[knee(objectives[own])] != best.index
+    assert others > 0
 
 
 def test_sentences_of_picks_name_the_part_and_their_figures():
