@@ -90,7 +90,7 @@ def choose_picks(
         single,
         loss_limit_db,
         np.array([""] * len(objectives) if parts is None else parts),
-        tuple(part_order),
+        () if parts is None else tuple(part_order),
     )
     missing = tuple(_missing(table, feasible, within, required))
     proposals = (

@@ -305,3 +305,6 @@ def test_where_all_plans_that_fit_are_for_one_part_there_is_no_pick_of_parts():
 def test_picks_of_a_study_of_one_part_name_none():
     assert {pick.part for pick in choose().picks} == {None}
     assert all(", on " not in pick.why for pick in choose().picks)
+    keywords = {"structures": STRUCTURES, "loss_limit_db": 1.0, "count": 6}
+    named = choose_picks(OBJECTIVES, NAMES, feasible=np.ones(7, bool), **keywords, part_order=("only",))
+    assert named == choose()
