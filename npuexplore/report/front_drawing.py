@@ -57,8 +57,9 @@ def by_part(names: Sequence[str]) -> Look:
 def front_key(groups: Mapping[str, Any], look: Look) -> list[tuple[str, str, str]]:
     """(mark, colour, words) of everything in a front's figure."""
     used = {structure for group in groups.values() for structure in group["structure"]}
+    named = look.colours if look.shapes else groups
     return [
-        *(("ring" if name in look.outlined else "dot", look.colours[name], name) for name in groups),
+        *(("ring" if name in look.outlined else "dot", look.colours[name], name) for name in named),
         *((shape, "var(--muted)", name) for name, shape in look.shapes.items() if name in used),
         ("diamond-open", "var(--ink)", "pick, predicted"),
         ("diamond", "var(--ink)", "pick, retrained"),

@@ -10,6 +10,7 @@ from npuexplore.report import drawing, figures, front_drawing, numbers
 from npuexplore.report.agreed import agreement_words, rounds_table
 from npuexplore.report.html import Content, Html, element, script_json
 from npuexplore.report.parts import (
+    Part,
     is_shortlist,
     on_part,
     part_of,
@@ -258,19 +259,32 @@ def sensitivity(results: Record) -> Html | str:
 
 
 def assumptions(results: Record) -> Html:
-    """What the estimates take for granted, and where the part's figures come from."""
-    assumptions = results.get("assumptions") or results["baseline"].get("assumptions") or []
-    content: list[Content] = (
-        [element("ul", [element("li", str(each)) for each in assumptions])] if assumptions else []
-    )
+    """What the estimates take for granted, and where each part's figures come from."""
+    said = [str(each) for each in results.get("assumptions") or results["baseline"].get("assumptions") or []]
+    shared, content = said, list[Content]()
     for part in parts_of(results):
-        sources = sources_table(results, part)
-        if sources.rows:
-            content.append(table_html(sources, class_="prose"))
-        if part.dense["estimates"].get("energy_uj") is None:
-            what = on_part("Energy and power", part, results)
-            content.append(element("p", f"{what} are unknown: the profile has no sourced figures for them."))
+        own = [each for each in said if each.startswith(f"{part.name}: ")] if is_shortlist(results) else []
+        shared = [each for each in shared if each not in own]
+        content += _known_of(part, [each.removeprefix(f"{part.name}: ") for each in own], results)
+    content = [*_listed(shared), *content]
     return _section("assumptions", "Assumptions and sources", content or element("p", "None were recorded."))
+
+
+def _known_of(part: Part, own: Sequence[str], results: Record) -> list[Content]:
+    """What is assumed of one part, its sources, and whether its energy is unknown; folded in a shortlist."""
+    content, sources = _listed(own), sources_table(results, part)
+    if sources.rows:
+        content.append(table_html(sources, class_="prose"))
+    if part.dense["estimates"].get("energy_uj") is None:
+        what = on_part("Energy and power", part, results)
+        content.append(element("p", f"{what} are unknown: the profile has no sourced figures for them."))
+    if not content or not is_shortlist(results):
+        return content
+    return [element("details", element("summary", f"Of {part.name} alone"), content)]
+
+
+def _listed(sentences: Sequence[str]) -> list[Content]:
+    return [element("ul", [element("li", each) for each in sentences])] if sentences else []
 
 
 def making(results: Record) -> Html:

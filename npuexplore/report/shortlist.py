@@ -104,7 +104,7 @@ def parts_table(results: Record) -> Table:
     rows = part_rows(results)
     look = by_part([row.part.name for row in rows])
     has_power = any(row.part.dense["estimates"].get(POWER) is not None for row in rows)
-    columns = ("enough", "best pick", *(what for what, _, _ in COSTS), *(["power"] * has_power))
+    columns = ("best pick", "enough", *(what for what, _, _ in COSTS), *(["power"] * has_power))
     columns = (*columns, "SI-SDR lost", "least lost")
     cells = [(part_dot(row.part.name, look), _cells(row, results)) for row in rows]
     return Table(

@@ -74,7 +74,9 @@ def test_many_parts_are_told_by_name_alone():
 
 
 def test_each_part_has_a_row_with_its_balance_its_shares_and_its_least_loss(results):
-    first, second = rows_of(shortlist.parts_table(results))
+    table = shortlist.parts_table(results)
+    assert table.columns[1:3] == ("best pick", "enough")
+    first, second = rows_of(table)
     assert [first["best pick"], second["best pick"]] == ["knee", "stm32f746"]
     assert plain(first["time"]) == "0.930 ms 9.3 %"
     assert plain(second["flash"]) == "299 kB 57 %"
@@ -211,6 +213,11 @@ def test_the_front_has_a_colour_for_each_part_and_a_shape_for_each_structure(res
     ]  # fmt: skip
 
 
+def test_the_key_names_a_part_of_which_only_the_dense_network_is_shown():
+    _, key = drawn(build_shortlist(parts=THREE))
+    assert [words for _, _, words in key][:3] == list(THREE)
+
+
 def test_whatever_is_pointed_at_names_its_part(results):
     spec, _ = drawn(results)
     traces = {trace["name"]: trace for trace in spec["data"] if "name" in trace}
@@ -263,7 +270,8 @@ def test_the_page_tells_sources_assumptions_and_what_is_unknown_of_each_part(res
         assert f"Energy and power on {part} are unknown" in text
         assert f"dense baseline on {part}: " in text
     assert "hearing-aid: tinylstm on ethos-u55-128 and stm32f746" in text
-    assert "stm32f746: kernels of CMSIS-NN" in text
+    assert "Weights stream from flash Of ethos-u55-128 alone" in text
+    assert "Of stm32f746 alone kernels of CMSIS-NN" in text
     assert "Picks: knee and unit on ethos-u55-128; stm32f746, weight and best-quality on stm32f746." in text
     assert "A plan's colour is its part, its shape the structure of most of its weights" in text
     assert "is on it" not in text
