@@ -118,6 +118,7 @@ def _groups(job: StudyJob, found: SearchResult, chosen: PickList) -> list[_Group
         feasible=found.feasible,
         structures=dominant_structures(found.plans, job.problem.network),
         count=0 if halving is None else halving.rivals,
+        parts=job.problem.parts_of(found.plans),
     )
     return [_Group(pick, (pick, *rivals[pick.name])) for pick in chosen.picks]
 
