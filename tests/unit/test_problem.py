@@ -5,18 +5,13 @@ import pytest
 import tiny_study
 import yaml
 
-from npuexplore.cost.estimate import block_shapes
 from npuexplore.documents.shipped import shipped_folder, shipped_names
 from npuexplore.errors import BadInput, LimitsNotMet, UsageError
 from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_lossy
-from npuexplore.pipeline.problem import Problem, load_problem, problem_document, problem_of
+from npuexplore.pipeline.problem import Problem, load_problem, problem_document, problem_of, space_of
 from npuexplore.pipeline.study_file import run_name
 from npuexplore.search.feasibility import preflight
-from npuexplore.search.space import plans_from, random_choices, space_for
-
-
-def space_of(problem):
-    return space_for(problem.study.space, problem.network, block_shapes(problem.profile))
+from npuexplore.search.space import plans_from, random_choices
 
 
 @pytest.mark.parametrize("name", shipped_names("studies"))
@@ -189,3 +184,46 @@ def test_an_objective_that_the_part_does_not_state_is_refused(tmp_path):
     study = problem.study.model_copy(update={"search": search})
     with pytest.raises(BadInput, match="energy_uj is unknown here: profile micronpu-block16"):
         evaluator(Problem(study, profile, problem.network), None)
+
+
+def shortlist(tmp_path, **changes):
+    return load_problem(
+        tiny_study.write_study(tmp_path, profile=["micronpu-block16", "stm32f746"], **changes)
+    )
+
+
+def test_a_shortlist_is_one_problem_for_each_part(tmp_path):
+    problem = shortlist(tmp_path)
+    assert [part.profile.name for part in problem.parts] == ["micronpu-block16", "stm32f746"]
+    assert all(part.parts == (part,) for part in problem.parts)
+    assert problem.on("stm32f746").study.profile == "stm32f746"
+    alone = load_problem(tiny_study.write_study(tmp_path / "alone", profile=["stm32f746"]))
+    assert alone == load_problem(tiny_study.write_study(tmp_path / "named", profile="stm32f746"))
+    assert constraints_of(problem.on("stm32f746"), with_quality=True) == constraints_of(
+        alone, with_quality=True
+    )
+
+
+def test_the_space_of_a_shortlist_has_the_blocks_of_all_parts_and_the_bits_that_each_runs(tmp_path):
+    problem = shortlist(tmp_path, space={"blocks": None, "weight_bits": [8]})
+    blocks = {c for p in space_of(problem).parameters if p.kind == "structure" for c in p.choices}
+    for part in problem.parts:
+        assert blocks >= {c for p in space_of(part).parameters if p.kind == "structure" for c in p.choices}
+    with pytest.raises(BadInput, match="micronpu-block16 allows"):
+        shortlist(tmp_path / "bits", space={"weight_bits": [2, 8]})
+
+
+def test_a_shortlist_is_refused_as_lossy_only_where_every_part_is(tmp_path):
+    problem = shortlist(tmp_path)
+    space = space_of(problem)
+    plans = plans_from(space, random_choices(space, np.random.default_rng(1), 400))
+
+    def one_part_loses(batch):
+        return np.where(batch.part == 1, 31.0, 1.0)
+
+    def all_lose(batch):
+        return np.full(len(batch), 31.0)
+
+    refuse_lossy(problem, one_part_loses(plans), evaluator(problem, one_part_loses)(plans).violations)
+    with pytest.raises(LimitsNotMet, match=r"micronpu-block16 or stm32f746 lose at least 31\.00 dB"):
+        refuse_lossy(problem, all_lose(plans), evaluator(problem, all_lose)(plans).violations)
