@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from npuexplore.report import numbers
 from npuexplore.report.html import Content, Html, element
-from npuexplore.report.tables import DASH, Table, structure_dot, table_html
+from npuexplore.report.tables import DASH, Table, structure_dot, table_html, with_parts
 from npuexplore.report.words import Record
 
 PRUNERS = {"asha": "successive halving", "hyperband": "Hyperband"}
@@ -25,9 +25,21 @@ def competition(results: Record) -> Html | str:
         "section",
         element("h2", "Plans that competed"),
         element("p", words),
-        table_html(competition_table(held)),
+        table_html(with_parts(competition_table(held), _winners(held, results), results)),
         id="competition",
     )
+
+
+def _winners(held: Record, results: Record) -> list[Record | None]:
+    """The pick that each plan competed for; all of a group are for its part."""
+    picks = {pick["name"]: pick for pick in results["picks"]}
+    groups = [row["rival_of"] or row["name"] for row in held["candidates"]]
+    found = {
+        group: picks.get(row["name"])
+        for group, row in zip(groups, held["candidates"], strict=True)
+        if row["stopped_at_step"] is None
+    }
+    return [found.get(group) for group in groups]
 
 
 def competition_table(held: Record) -> Table:

@@ -74,10 +74,10 @@ def structures_table(results: Record) -> Table:
         tuple(rows),
         frozenset({2, 3, 4, 5, 6}),
     )
-    return _with_parts(table, [row.pick for row in found], results, at=2)
+    return with_parts(table, [row.pick for row in found], results, at=2)
 
 
-def _with_parts(table: Table, records: Sequence[Record | None], results: Record, *, at: int = 1) -> Table:
+def with_parts(table: Table, records: Sequence[Record | None], results: Record, *, at: int = 1) -> Table:
     """In a shortlist the same with a column of the part of each row's record, where it has one."""
     if not is_shortlist(results):
         return table
@@ -95,7 +95,7 @@ def picks_table(results: Record) -> Table:
     """Every pick, predicted against achieved."""
     picks = results["picks"]
     table = _picks_table(picks)
-    return _with_parts(
+    return with_parts(
         _with_skips(table, picks) if any(map(asked_skip_rate, picks)) else table, picks, results
     )
 
@@ -163,7 +163,7 @@ def quality_table(results: Record, evaluation: str) -> Table:
     )
     columns = ("network", "SDR in", "SDR out", "SDR gain", "SI-SDR in", "SI-SDR out", "SI-SDR gain")
     table = Table(caption, columns, rows, frozenset(range(1, 7)))
-    return _with_parts(table, [pick for _, pick, _ in networks], results)
+    return with_parts(table, [pick for _, pick, _ in networks], results)
 
 
 def _quality_cells(quality: Record) -> list[str]:

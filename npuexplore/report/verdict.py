@@ -74,8 +74,9 @@ def best_of(picks: Sequence[Record], results: Record) -> Record | None:
 
 
 def _is_balance(pick: Record, results: Record) -> bool:
-    """The knee of a shortlist, or that of one of its parts."""
-    return is_shortlist(results) and pick["name"] in (KNEE, pick["profile"])
+    """The knee of a shortlist or that of one of its parts, or a rival that has beaten it."""
+    stands_for = pick["name"].partition("-rival-")[0]
+    return is_shortlist(results) and stands_for in (KNEE, pick["profile"])
 
 
 def keeps_quality(pick: Record, results: Record) -> bool:

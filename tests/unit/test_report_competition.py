@@ -44,7 +44,7 @@ def test_every_plan_has_a_row_with_its_losses_and_where_it_was_stopped():
 
 
 def test_the_section_counts_what_was_stopped_and_escapes_names():
-    text = str(competition({"halving": HELD}))
+    text = str(competition({**build_results(), "halving": HELD}))
     assert "4 plans were retrained on real sound, in groups of about equal cost" in text
     assert "successive halving stopped 2 of them early" in text
     assert "knee-rival-&lt;2&gt;" in text

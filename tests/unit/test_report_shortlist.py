@@ -9,6 +9,7 @@ from shortlist_builder import PICKS, build_shortlist
 from test_report_page import read, text_of
 
 from npuexplore.report import figures, front_drawing, page, render_page, shortlist, tables, verdict
+from npuexplore.report.competed import competition
 from npuexplore.report.html import render
 from npuexplore.report.parts import parts_of
 
@@ -88,6 +89,28 @@ def test_each_part_has_a_row_with_its_balance_its_shares_and_its_least_loss(resu
 def test_a_balance_that_is_not_in_the_limits_gives_way_to_the_fastest_pick(results):
     pick_named(results, "stm32f746")["achieved"]["quality_loss_db"] = 1.5
     assert rows_of(shortlist.parts_table(results))[1]["best pick"] == "weight"
+
+
+def test_a_plan_that_has_beaten_a_balance_stands_for_it(results):
+    pick_named(results, "stm32f746")["name"] = "stm32f746-rival-1"
+    assert rows_of(shortlist.parts_table(results))[1]["best pick"] == "stm32f746-rival-1"
+
+
+def test_plans_that_competed_are_for_the_part_of_the_pick_that_came_of_them(results):
+    pick_named(results, "stm32f746")["name"] = "stm32f746-rival-1"
+    pick_named(results, "weight")["name"] = "lost"
+    rivals = [
+        ("knee", None, None), ("knee-rival-1", "knee", 50), ("stm32f746", None, 50),
+        ("stm32f746-rival-1", "stm32f746", None), ("weight", None, None),
+    ]  # fmt: skip
+    row = {"structure": "block", "predicted_loss_db": 0.2, "validation_loss_db": {}}
+    candidates = [{"name": name, "rival_of": of, "stopped_at_step": step, **row} for name, of, step in rivals]
+    halving = {"pruner": "asha", "rungs_steps": [50], "candidates": candidates}
+    text = plain(competition({**results, "halving": halving}))
+    for name, part in zip(
+        [name for name, *_ in rivals], ["● ethos-u55-128"] * 2 + ["● stm32f746"] * 2 + ["–"], strict=True
+    ):
+        assert f" {name} {part} block" in text
 
 
 def test_power_stands_beside_parts_that_state_it():
