@@ -118,14 +118,23 @@ def _offered_space(spec: SpaceSpec, profiles: Sequence[HardwareProfile], *, wher
         left = got = getattr(spec, key)
         for profile in profiles:
             allowed = widths(profile.engine)
-            left = tuple(bits for bits in left if bits in allowed) or (max(allowed),)
+            left = tuple(bits for bits in left if bits in allowed)
             if key in spec.model_fields_set and set(got) - set(allowed):
                 raise BadInput(
                     f"{where}: space.{key}: got {list(got)}; {profile.name} allows {list(allowed)}; "
                     "list some of those"
                 )
-        offered[key] = left
+        offered[key] = left or (_widest([widths(profile.engine) for profile in profiles], key, where=where),)
     return spec.model_copy(update=offered)
+
+
+def _widest(allowed: Sequence[Sequence[int]], key: str, *, where: Path) -> int:
+    """The most bits that every part runs."""
+    shared = set(allowed[0]).intersection(*allowed)
+    if not shared:
+        each = "; ".join(str(list(bits)) for bits in allowed)
+        raise BadInput(f"{where}: profile: these parts share no {key} ({each}); give each a study of its own")
+    return max(shared)
 
 
 def _refuse_mismatch(study: StudyFile, profile: HardwareProfile, network: Network, *, where: Path) -> None:

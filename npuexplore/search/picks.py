@@ -190,7 +190,7 @@ def _of_other_parts(table: _Table, within: NDArray[np.bool_], best_balance: int)
         if own.any() and part != table.parts[best_balance]:
             front = feasible_front(table.objectives, own)
             index = int(front[knee(table.objectives[front])])
-            yield table.pick(index, part, f"Knee of its part's own front, the best balance {limit}")
+            yield table.pick(index, f"on-{part}", f"Knee of its part's own front, the best balance {limit}")
 
 
 def _spread(table: _Table, front: NDArray[np.int64]) -> Iterator[Pick]:

@@ -7,6 +7,7 @@ import yaml
 
 from npuexplore.documents.shipped import shipped_folder, shipped_names
 from npuexplore.errors import BadInput, LimitsNotMet, UsageError
+from npuexplore.hardware.load import load_profile
 from npuexplore.pipeline.objectives import constraints_of, evaluator, refuse_lossy
 from npuexplore.pipeline.problem import Problem, load_problem, problem_document, problem_of, space_of
 from npuexplore.pipeline.study_file import run_name
@@ -227,3 +228,16 @@ def test_a_shortlist_is_refused_as_lossy_only_where_every_part_is(tmp_path):
     refuse_lossy(problem, one_part_loses(plans), evaluator(problem, one_part_loses)(plans).violations)
     with pytest.raises(LimitsNotMet, match=r"micronpu-block16 or stm32f746 lose at least 31\.00 dB"):
         refuse_lossy(problem, all_lose(plans), evaluator(problem, all_lose)(plans).violations)
+
+
+def test_parts_that_share_no_width_are_refused_in_a_sentence(tmp_path):
+    narrow = load_profile("micronpu-block16").model_dump(mode="json", by_alias=True, exclude_none=True)
+    narrow |= {"name": "narrow", "engine": {**narrow["engine"], "weight_bits": [4]}}
+    narrow["engine"].pop("weight_rates", None)
+    (tmp_path / "narrow.yaml").write_text(yaml.safe_dump(narrow))
+    study = tiny_study.write_study(tmp_path, profile=["narrow.yaml", "nrf54lm20b"])
+    document = yaml.safe_load(study.read_text())
+    del document["space"]["weight_bits"]
+    study.write_text(yaml.safe_dump(document))
+    with pytest.raises(BadInput, match=r"profile: these parts share no weight_bits \(\[4\]; \[8\]\)"):
+        load_problem(study)
