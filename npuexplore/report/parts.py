@@ -71,8 +71,20 @@ def is_shortlist(results: Record) -> bool:
 
 
 def on_part(name: str, part: Part, results: Record, *, joint: str = " on ") -> str:
-    """A network's name, with its part where the study has several: `knee on stm32f746`."""
-    return f"{name}{joint}{part.name}" if is_shortlist(results) and name != part.name else name
+    """A network's name, with its part where the study has several and the name does not say it.
+
+    `knee` is `knee on stm32f746`; `on-stm32f746` stays as it is.
+    """
+    return (
+        f"{name}{joint}{part.name}"
+        if is_shortlist(results) and not name.startswith(balance_of(part.name))
+        else name
+    )
+
+
+def balance_of(part: str) -> str:
+    """The name of the pick that is the best balance of one part of a shortlist."""
+    return f"on-{part}"
 
 
 def listed(names: Sequence[str], *, joint: str = "and") -> str:

@@ -96,7 +96,7 @@ def beaten_parts(results: Record) -> str:
     if not beaten:
         return ""
     names = listed(beaten, joint="or")
-    return f"No plan on {names} is on it, as plans on other parts are better in all of these."
+    return f"No plan on {names} is on it: plans on other parts are as good or better in all of these."
 
 
 def parts_table(results: Record) -> Table:

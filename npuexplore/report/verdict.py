@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from npuexplore.report.numbers import decibels, frame_time, kilobytes, milliseconds, percent, times
 from npuexplore.report.parts import (
     Part,
+    balance_of,
     is_shortlist,
     listed,
     on_part,
@@ -76,7 +77,7 @@ def best_of(picks: Sequence[Record], results: Record) -> Record | None:
 def _is_balance(pick: Record, results: Record) -> bool:
     """The knee of a shortlist or that of one of its parts, or a rival that has beaten it."""
     stands_for = pick["name"].partition("-rival-")[0]
-    return is_shortlist(results) and stands_for in (KNEE, pick["profile"])
+    return is_shortlist(results) and stands_for in (KNEE, balance_of(pick["profile"]))
 
 
 def keeps_quality(pick: Record, results: Record) -> bool:

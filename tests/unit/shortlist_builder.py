@@ -15,7 +15,7 @@ from npuexplore.workload.load import load_network
 PARTS = ("ethos-u55-128", "stm32f746")
 PICKS = (
     ("knee", "ethos-u55-128", "weight", 0.7),
-    ("stm32f746", "stm32f746", "block", 0.8),
+    ("on-stm32f746", "stm32f746", "block", 0.8),
     ("weight", "stm32f746", "weight", 0.9),
     ("unit", "ethos-u55-128", "unit", 0.5),
     ("best-quality", "stm32f746", "block", 0.7),

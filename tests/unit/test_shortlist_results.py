@@ -37,7 +37,7 @@ def test_the_table_has_the_dense_network_of_each_part_and_the_part_of_each_pick(
         ["float baseline", "ethos-u55-128", "1.91"],
         ["float baseline", "stm32f746", "9.69"],
         ["knee", "ethos-u55-128", "0.93"],
-        ["stm32f746", "stm32f746", "3.63"],
+        ["on-stm32f746", "stm32f746", "3.63"],
         ["weight", "stm32f746", "4.12"],
         ["unit", "ethos-u55-128", "0.64"],
         ["best-quality", "stm32f746", "4.70"],
