@@ -3,7 +3,7 @@
 python benchmarks/mixing_share.py --json
 The recipe is that of a study (studies/hearing-aid.yaml), on noise in place of speech. `wait_share_frac`: time
 until a batch that another process mixed is there, over the time of a step; `mixing_cpu_frac`: CPU time of
-mixing one, over that of a step. Medians of interleaved rounds.
+mixing one into memory that is used again, over that of a step. Medians of interleaved rounds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from npuexplore.audio.mixtures import SpectralBatch
-from npuexplore.pipeline.ahead import BatchSource, batches_ahead
+from npuexplore.pipeline.ahead import SLOTS, BatchSource, batches_ahead
 from npuexplore.pipeline.study_file import load_study
 from npuexplore.train.fit import fit
 from npuexplore.train.model import init_params
@@ -47,6 +47,7 @@ def measured(study_name: str, source: BatchSource, *, rounds: int, steps: int) -
     params = init_params(source.network, rng=np.random.default_rng(1))
     scale = np.ones(geometry.bands, np.float32)
     waits, walls, step_cpu, mixing_cpu = [], [], [], []
+    slots = [in_place(step) for step in range(SLOTS)]
     with batches_ahead(source, start=0, stop=max(100, rounds * steps)) as batch_at:
         for done in range(rounds):
             seconds: list[float] = []
@@ -71,7 +72,7 @@ def measured(study_name: str, source: BatchSource, *, rounds: int, steps: int) -
             walls += list(np.diff(seconds))
             before = time.process_time()
             for step in range(done * 12, done * 12 + 12):
-                in_place(step)
+                in_place(step, slots[step % SLOTS])
             mixing_cpu.append((time.process_time() - before) / 12)
     step_s, wait_s = statistics.median(walls), statistics.median(waits)
     cpu_s, mix_s = statistics.median(step_cpu), statistics.median(mixing_cpu)

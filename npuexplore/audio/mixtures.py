@@ -5,7 +5,7 @@ A batch is a pure function of (pool, seed, index), so a resumed training sees th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -16,7 +16,7 @@ from pydantic import Field
 from npuexplore.audio.augment import Augmentation, DecibelRange, channel_gains, slow_gains
 from npuexplore.audio.pool import SegmentPool, random_crop
 from npuexplore.audio.sources import Pair, Recording, Split
-from npuexplore.audio.stft import FrontEnd, log_features, stft
+from npuexplore.audio.stft import FrontEnd, LogFeatures, log_features, silence_around, stft_runs
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
 from npuexplore.units import FloatArray
@@ -70,13 +70,14 @@ def training_batches(
     Spectra are kept from one step to the next while `recipe.reuse` allows it.
     """
     held: dict[int, _Sources] = {}
+    room: list[_Room] = []
 
     def batch_at(step: int, out: SpectralBatch | None = None) -> SpectralBatch:
         group = step // recipe.reuse
         if group not in held:
-            sources = _sources(pool, recipe, front_end, batch=batch, rng=_rng(seed, 1, group))
             held.clear()
-            held[group] = sources
+            room[:] = room or [_room(pool, front_end, batch)]
+            held[group] = _sources(pool, recipe, front_end, room[0], rng=_rng(seed, 1, group))
         return _mix(held[group], recipe, front_end, rng=_rng(seed, 2, step), out=out)
 
     return batch_at
@@ -143,45 +144,84 @@ def _rng(seed: int, stream: int, index: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class _Sources:
-    """Shaped spectra of B speech and B noise segments, each (T, B, K), and their energies, each (B,)."""
+    """Shaped spectra of B speech and B noise segments, each (T, 2, B, K), and their energies, each (B,).
 
-    speech: NDArray[np.complex64]
-    noise: NDArray[np.complex64]
+    Real and imaginary parts lie apart, so that sums over both are of contiguous memory.
+    """
+
+    speech: NDArray[np.float32]
+    noise: NDArray[np.float32]
     speech_energy: NDArray[np.float64]
     noise_energy: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Memory that all groups of spectra use in turn."""
+
+    padded: NDArray[np.float32]
+    """Samples with silence around them."""
+    samples: NDArray[np.float32]
+    """(B, N) what of `padded` they fill."""
+    speech: NDArray[np.float32]
+    """(T, 2, B, K)"""
+    noise: NDArray[np.float32]
+    """(T, 2, B, K)"""
+
+
+def _room(pool: SegmentPool, front_end: FrontEnd, batch: int) -> _Room:
+    samples = pool.speech.shape[1]
+    shape = (front_end.frames(samples), 2, batch, front_end.bins)
+    speech, noise = (np.empty(shape, np.float32) for _ in range(2))
+    return _Room(*silence_around(batch, samples, front_end), speech, noise)
+
+
 def _sources(
-    pool: SegmentPool, recipe: MixtureRecipe, front_end: FrontEnd, *, batch: int, rng: np.random.Generator
+    pool: SegmentPool,
+    recipe: MixtureRecipe,
+    front_end: FrontEnd,
+    room: _Room,
+    *,
+    rng: np.random.Generator,
 ) -> _Sources:
+    batch = len(room.samples)
     frequencies_hz = np.fft.rfftfreq(front_end.window_samples, 1.0 / front_end.sample_rate_hz)
     shape = recipe.augmentation
-    speech = stft(pool.speech_segments(rng.integers(len(pool.speech), size=batch)), front_end)
-    speech_energy = _shaped(speech, channel_gains(shape, frequencies_hz, count=batch, rng=rng))
-    noise_samples = pool.noise_segments(rng.integers(len(pool.noise), size=batch))
+    pool.speech_segments(rng.integers(len(pool.speech), size=batch), out=room.samples)
+    channel = channel_gains(shape, frequencies_hz, count=batch, rng=rng)
+    speech_energy = _shaped(room.padded, front_end, channel, out=room.speech)
+    pool.noise_segments(rng.integers(len(pool.noise), size=batch), out=room.samples)
     second = rng.integers(len(pool.noise), size=batch)
     share = rng.uniform(0.2, 1.0, batch).astype(np.float32)
-    joined = np.flatnonzero(rng.random(batch) < SECOND_NOISE_FRAC)
-    noise_samples[joined] += pool.noise_segments(second[joined]) * share[joined, None]
-    noise = stft(noise_samples, front_end)
+    for item in np.flatnonzero(rng.random(batch) < SECOND_NOISE_FRAC):
+        room.samples[item] += pool.noise_segments(second[item]) * share[item]
     channel = channel_gains(shape, frequencies_hz, count=batch, rng=rng)
-    noise_energy = _shaped(noise, channel, slow_gains(shape, frames=len(noise), count=batch, rng=rng))
-    return _Sources(speech, noise, speech_energy, noise_energy)
+    slow = slow_gains(shape, frames=len(room.noise), count=batch, rng=rng)
+    noise_energy = _shaped(room.padded, front_end, channel, slow, out=room.noise)
+    return _Sources(room.speech, room.noise, speech_energy, noise_energy)
 
 
 def _shaped(
-    spectra: NDArray[np.complex64], channel: NDArray[np.float32], slow: NDArray[np.float32] | None = None
+    padded: NDArray[np.float32],
+    front_end: FrontEnd,
+    channel: NDArray[np.float32],
+    slow: NDArray[np.float32] | None = None,
+    *,
+    out: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Multiplies (T, B, K) spectra by gains (B, K) and (T, B), in place; (B,) energies of what comes out."""
-    parts, gains = spectra.view(np.float32), np.repeat(channel, 2, axis=1)
-    energy = np.zeros(spectra.shape[1])
-    for start in range(0, len(parts), MIXED_FRAMES):
-        now = parts[start : start + MIXED_FRAMES]
-        now *= gains
+    """Fills spectra (T, 2, B, K) of padded samples times gains (B, K) and (T, B); their energies (B,)."""
+    frames, gains = len(out), np.repeat(channel, 2, axis=1)
+    energies = np.empty((frames, len(channel)), np.float32)
+    for now, spectra in stft_runs(padded, front_end):
+        parts = spectra.view(np.float32)  # real and imaginary parts in turn
+        parts *= gains
         if slow is not None:
-            now *= slow[start : start + MIXED_FRAMES, :, None]
-        energy += np.square(now).sum(axis=2).sum(axis=0)
-    return energy
+            parts *= slow[now, :, None]
+        out[now, 0], out[now, 1] = spectra.real, spectra.imag
+        parts *= parts
+        np.sum(parts, axis=2, out=energies[now])
+    runs = [energies[start : start + MIXED_FRAMES].sum(axis=0) for start in range(0, frames, MIXED_FRAMES)]
+    return np.asarray(np.sum(runs, axis=0, dtype=np.float64))
 
 
 def _mix(
@@ -192,7 +232,7 @@ def _mix(
     rng: np.random.Generator,
     out: SpectralBatch | None,
 ) -> SpectralBatch:
-    frames, batch, _ = sources.speech.shape
+    frames, _, batch, bins = sources.speech.shape
     order = rng.permutation(batch)
     snr = 10.0 ** (rng.uniform(*recipe.snr_db, batch) / 10.0)
     speech_energy, noise_energy = sources.speech_energy, sources.noise_energy[order]
@@ -201,10 +241,13 @@ def _mix(
     per_sample = 2.0 / (frames * front_end.window_samples * float(np.square(front_end.window).sum()))
     mixed_rms = np.sqrt((speech_energy + noise_energy * noise_gain**2) * per_sample)
     level = 10.0 ** (rng.uniform(*recipe.level_dbfs, batch) / 20.0) / (mixed_rms + 1e-9)
-    gains = (level.astype(np.float32)[:, None], (noise_gain * level).astype(np.float32)[:, None])
-    made = out or _empty_batch(sources.speech.shape, front_end.bands)
-    _mix_powers(sources.speech, sources.noise, gains, order, out=made)
-    made.features[...] = log_features(made.noisy_power, front_end)
+    gains = tuple(
+        np.repeat(each.astype(np.float32)[:, None], bins, axis=1) for each in (level, noise_gain * level)
+    )
+    made = out or _empty_batch((frames, batch, bins), front_end.bands)
+    features = LogFeatures(front_end, batch)
+    for now in _mix_powers(sources.speech, sources.noise, gains, order, out=made):
+        features.add(made.noisy_power[now], out=made.features[now])
     return made
 
 
@@ -214,30 +257,33 @@ def _empty_batch(shape: tuple[int, ...], bands: int) -> SpectralBatch:
 
 
 def _mix_powers(
-    speech: NDArray[np.complex64],
-    noise: NDArray[np.complex64],
-    gains: tuple[NDArray[np.float32], NDArray[np.float32]],
+    speech: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    gains: tuple[NDArray[np.float32], ...],
     order: NDArray[np.integer],
     *,
     out: SpectralBatch,
-) -> None:
+) -> Iterator[slice]:
     """Fills |X|^2, Re(X* S) and |S|^2 of S = g speech and X = S + h noise in another order.
 
     What `spectral_batch` gives, in runs of frames that stay in cache and without complex arithmetic.
     """
-    wanted, added = speech.view(np.float32), noise.view(np.float32)  # real and imaginary parts in turn
+    clean, noisy, products = (np.empty((MIXED_FRAMES, *speech.shape[1:]), np.float32) for _ in range(3))
     for start in range(0, len(speech), MIXED_FRAMES):
-        now = slice(start, start + MIXED_FRAMES)
-        clean = wanted[now] * gains[0]
-        noisy = added[now].take(order, axis=1)
-        noisy *= gains[1]
-        noisy += clean
-        products = clean * clean
-        np.add(products[:, :, 0::2], products[:, :, 1::2], out=out.clean_power[now])
-        clean *= noisy
-        np.add(clean[:, :, 0::2], clean[:, :, 1::2], out=out.cross[now])
-        noisy *= noisy
-        np.add(noisy[:, :, 0::2], noisy[:, :, 1::2], out=out.noisy_power[now])
+        now = slice(start, min(start + MIXED_FRAMES, len(speech)))
+        s, x, p = (each[: now.stop - start] for each in (clean, noisy, products))
+        np.multiply(speech[now], gains[0], out=s)
+        noise[now].take(order, axis=2, out=x, mode="clip")
+        x *= gains[1]
+        x += s
+        for left, right, total in (
+            (s, s, out.clean_power),
+            (s, x, out.cross),
+            (x, x, out.noisy_power),
+        ):
+            np.multiply(left, right, out=p)
+            np.add(p[:, 0], p[:, 1], out=total[now])
+        yield now
 
 
 def _loud_crop(recording: Recording, samples: int, rng: np.random.Generator) -> FloatArray:

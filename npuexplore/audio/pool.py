@@ -24,18 +24,22 @@ class SegmentPool:
     speech: NDArray[np.int16]
     noise: NDArray[np.int16]
 
-    def speech_segments(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(B, N) float32 at full scale."""
-        return _floats(self.speech[index])
+    def speech_segments(
+        self, index: NDArray[np.integer], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """(B, N) float32 at full scale, into `out` where that is given."""
+        return _floats(self.speech[index], out)
 
-    def noise_segments(self, index: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(B, N) float32 at full scale."""
-        return _floats(self.noise[index])
+    def noise_segments(
+        self, index: NDArray[np.integer], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """(B, N) float32 at full scale, into `out` where that is given."""
+        return _floats(self.noise[index], out)
 
 
-def _floats(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+def _floats(samples: NDArray[np.int16], out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """16-bit samples at full scale 1."""
-    return np.multiply(np.asarray(samples), np.float32(1 / 32_768), dtype=np.float32)
+    return np.multiply(np.asarray(samples), np.float32(1 / 32_768), out=out, dtype=np.float32)
 
 
 def segment_pair(

@@ -11,7 +11,9 @@ the recurrent layers read them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,9 @@ RUNNING_MEAN_SECONDS = 2.0
 
 CHUNK_ELEMS = 1 << 16
 """Samples transformed at a time: what is made of them stays in cache, which takes half as long."""
+
+BANDS_AT_ONCE = 32
+"""Bands whose powers are summed at a time, over the bins that they hear: half the products of all bands."""
 
 MEL_CORNER_HZ = 700.0
 """Where the mel scale turns from linear to logarithmic; 2595 log10(1 + f / 700), O'Shaughnessy 1987."""
@@ -67,9 +72,23 @@ class FrontEnd:
         """Frames from the first to the last that hear a sample, window / hop rounded up."""
         return int(ceil_div(self.window_samples, self.hop_samples))
 
+    @cached_property
+    def band_groups(self) -> tuple[tuple[slice, slice, Float32], ...]:
+        """Neighbouring bands, the bins that they hear, and the part of `analysis` where both meet."""
+        return tuple(
+            _heard(self.analysis, slice(start, min(start + BANDS_AT_ONCE, self.bands)))
+            for start in range(0, self.bands, BANDS_AT_ONCE)
+        )
+
     def frames(self, samples: int) -> int:
         """T, the frames of a signal of `samples` samples."""
         return int(ceil_div(samples, self.hop_samples)) + self.overlap - 1
+
+
+def _heard(analysis: Float32, bands: slice) -> tuple[slice, slice, Float32]:
+    bins = np.flatnonzero(analysis[:, bands].any(axis=1))
+    heard = slice(int(bins[0]), int(bins[-1]) + 1)
+    return bands, heard, np.ascontiguousarray(analysis[heard, bands])
 
 
 def front_end(network: Network) -> FrontEnd:
@@ -158,21 +177,36 @@ def band_triangles(centres: NDArray[np.float64], *, bins: int) -> NDArray[np.flo
 
 def stft(signals: NDArray[Any], fe: FrontEnd) -> Complex64:
     """Spectra (T, B, K) complex64 of `signals` (B, N) float32; frame t needs no sample after its hop."""
+    batch, samples = signals.shape
+    padded, room = silence_around(batch, samples, fe)
+    room[...] = signals
+    spectra = np.empty((fe.frames(samples), batch, fe.bins), np.complex64)
+    for now, run in stft_runs(padded, fe):
+        spectra[now] = run
+    return spectra
+
+
+def silence_around(batch: int, samples: int, fe: FrontEnd) -> tuple[Float32, Float32]:
+    """Room (B, T hop + lead) for the frames of B signals, and where in it their (B, N) samples go."""
+    lead = fe.window_samples - fe.hop_samples
+    padded = np.empty((batch, lead + fe.frames(samples) * fe.hop_samples), np.float32)
+    padded[:, :lead] = 0.0
+    padded[:, lead + samples :] = 0.0
+    return padded, padded[:, lead : lead + samples]
+
+
+def stft_runs(padded: Float32, fe: FrontEnd) -> Iterator[tuple[slice, Complex64]]:
+    """The frames of `stft` in runs that stay in cache: which frames, and their spectra (t, B, K)."""
     from scipy.fft import rfft
 
-    lead = fe.window_samples - fe.hop_samples
-    batch, samples = signals.shape
-    frames = fe.frames(samples)
-    padded = np.zeros((batch, lead + (frames * fe.hop_samples)), dtype=np.float32)
-    padded[:, lead : lead + samples] = signals
     windows = np.lib.stride_tricks.sliding_window_view(padded, fe.window_samples, axis=1)
     hops = windows[:, :: fe.hop_samples].transpose(1, 0, 2)
-    spectra = np.empty((frames, batch, fe.bins), np.complex64)
-    at_once = max(1, CHUNK_ELEMS // (batch * fe.window_samples))
-    for start in range(0, frames, at_once):
-        now = slice(start, start + at_once)
-        spectra[now] = rfft(hops[now] * fe.window, axis=-1, overwrite_x=True)
-    return spectra
+    at_once = max(1, CHUNK_ELEMS // (len(padded) * fe.window_samples))
+    windowed = np.empty((min(at_once, len(hops)), *hops.shape[1:]), np.float32)
+    for start in range(0, len(hops), at_once):
+        run = hops[start : start + at_once]
+        frames = np.multiply(run, fe.window, out=windowed[: len(run)])
+        yield slice(start, start + len(run)), rfft(frames, axis=-1, overwrite_x=True)
 
 
 def istft(spectra: Complex64, fe: FrontEnd, *, samples: int) -> Float32:
@@ -203,12 +237,36 @@ def log_features(power: NDArray[Any], fe: FrontEnd) -> Float32:
     mean_t = mean_{t-1} + max(1 / (t + 1), hop / 2 s) (x_t - mean_{t-1}). A gain on the whole signal thus
     changes nothing but what the floor hides.
     """
-    logs: Float32 = np.log10(power.astype(np.float32, copy=False) @ fe.analysis + np.float32(POWER_FLOOR))
-    slowest = fe.hop_samples / (RUNNING_MEAN_SECONDS * fe.sample_rate_hz)
-    mean = np.zeros_like(logs[0])
-    for t, frame in enumerate(logs):
-        frame -= mean
-        step = frame * np.float32(max(1.0 / (t + 1), slowest))
-        mean += step
-        frame -= step
+    logs: Float32 = power.astype(np.float32, copy=False) @ fe.analysis
+    LogFeatures(fe, power.shape[1]).finish(logs)
     return logs
+
+
+class LogFeatures:
+    """`log_features` of frames that come in runs, up to the last bit: bands are summed group by group."""
+
+    def __init__(self, fe: FrontEnd, batch: int) -> None:
+        self._fe, self._frames = fe, 0
+        self._mean, self._step = np.zeros((2, batch, fe.bands), np.float32)
+        self._slowest = fe.hop_samples / (RUNNING_MEAN_SECONDS * fe.sample_rate_hz)
+
+    def add(self, power: Float32, *, out: Float32) -> None:
+        """The features (t, B, F) of the next frames, from their powers (t, B, K)."""
+        rows, logs = power.reshape(-1, self._fe.bins), out.reshape(-1, self._fe.bands)
+        for bands, heard, weights in self._fe.band_groups:
+            np.matmul(rows[:, heard], weights, out=logs[:, bands])
+        self.finish(out)
+
+    def finish(self, logs: Float32) -> None:
+        """Band powers (t, B, F) of the next frames become their features, in place."""
+        logs += np.float32(POWER_FLOOR)
+        np.log10(logs, out=logs)
+        counts = np.arange(self._frames + 1, self._frames + len(logs) + 1)
+        rates = np.maximum(1.0 / counts, self._slowest).astype(np.float32)
+        mean, step = self._mean, self._step
+        for frame, rate in zip(logs, rates, strict=True):
+            frame -= mean
+            np.multiply(frame, rate, out=step)
+            mean += step
+            frame -= step
+        self._frames += len(logs)

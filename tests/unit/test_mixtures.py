@@ -14,7 +14,7 @@ from npuexplore.audio.mixtures import (
 )
 from npuexplore.audio.pool import SegmentPool, segment_pair
 from npuexplore.audio.sources import Recording, Split
-from npuexplore.audio.stft import front_end, stft
+from npuexplore.audio.stft import LogFeatures, front_end, log_features, stft
 from npuexplore.errors import BadInput
 from npuexplore.workload.network import Network
 
@@ -265,9 +265,20 @@ def test_mixing_in_runs_of_frames_equals_the_complex_sum(frames):
     clean = speech * level
     expected = spectral_batch(clean + sound[:, order] * gain, clean, GEOMETRY)
     found = _empty_batch(speech.shape, GEOMETRY.bands)
-    _mix_powers(speech, sound, (level, gain), order, out=found)
+    apart = (np.stack([each.real, each.imag], axis=1) for each in (speech, sound))
+    runs = list(_mix_powers(*apart, (level, gain), order, out=found))
+    assert sum(len(range(frames)[run]) for run in runs) == frames
     for name in ("noisy_power", "cross", "clean_power"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4, atol=1e-4)
+
+
+def test_features_of_runs_of_frames_are_those_of_all_frames():
+    power = np.random.default_rng(3).exponential(size=(21, 3, GEOMETRY.bins)).astype(np.float32)
+    found = np.empty((21, 3, GEOMETRY.bands), np.float32)
+    features = LogFeatures(GEOMETRY, 3)
+    for start in range(0, 21, 8):
+        features.add(power[start : start + 8], out=found[start : start + 8])
+    np.testing.assert_allclose(found, log_features(power, GEOMETRY), rtol=0, atol=2e-6)
 
 
 def test_a_batch_can_be_written_where_there_is_room_for_it(pool):
