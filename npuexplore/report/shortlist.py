@@ -141,4 +141,4 @@ def _least_loss(row: PartRow, results: Record) -> Content:
     if least is None:
         return DASH
     by = "" if least is row.best else element("span", f"by {least['name']}", style="display:block")
-    return [numbers.decibels(loss_db(least)), by]
+    return [element("span", numbers.decibels(loss_db(least)), style="white-space:nowrap"), by]

@@ -93,6 +93,7 @@ def test_a_balance_that_is_not_in_the_limits_gives_way_to_the_fastest_pick(resul
 
 def test_a_plan_that_has_beaten_a_balance_stands_for_it(results):
     pick_named(results, "on-stm32f746")["name"] = "on-stm32f746-rival-1"
+    pick_named(results, "weight")["estimates"]["latency_ms"] = 1.0
     assert rows_of(shortlist.parts_table(results))[1]["best pick"] == "on-stm32f746-rival-1"
 
 
@@ -137,6 +138,14 @@ def test_a_part_without_a_pick_is_shown_by_its_fastest_point_of_the_front():
     assert plain(row["enough"]) == "yes"
     assert row["SI-SDR lost"].endswith("dB predicted")
     assert row["least lost"] == "–"
+
+
+def test_a_point_of_the_front_that_breaks_a_limit_makes_no_part_enough():
+    results = build_shortlist(picks=PICKS[:1])
+    for point in results["front"]:
+        point["feasible"] = point["profile"] == "ethos-u55-128"
+    row = rows_of(shortlist.parts_table(results))[1]
+    assert (plain(row["enough"]), row["best pick"]) == ("no", "nothing in the limits")
 
 
 def test_the_best_balance_of_all_is_recommended_and_compared_with_dense_on_its_own_part(results):

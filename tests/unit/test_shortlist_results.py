@@ -76,3 +76,5 @@ def test_results_without_a_key_are_refused(cli, run, results, key):
     del results[key]
     write(run, results)
     assert cli("report", run.folder).code == 3
+    with pytest.raises(BadInput, match="not results of this version"):
+        show_results(run, as_json=True)
