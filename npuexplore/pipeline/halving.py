@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from npuexplore.compression.plan import plan_at
 from npuexplore.documents.atomic import write_json
@@ -22,10 +24,10 @@ from npuexplore.pipeline.run_directory import RunDirectory, digest, read_stage, 
 from npuexplore.pipeline.study_job import Sound, StudyJob
 from npuexplore.pipeline.workers import Send, Task
 from npuexplore.search.halving import Attempt, Rungs, record_attempts, stopped
-from npuexplore.search.picks import Pick, PickList
+from npuexplore.search.picks import MOST_UNCERTAIN, Pick, PickList
 from npuexplore.search.result import SearchResult
 from npuexplore.search.rivals import rivals_of
-from npuexplore.search.space import dominant_structures
+from npuexplore.search.space import dominant_structures, plan_keys
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,26 @@ class _Group:
         return min(finite, key=lambda each: losses[each.name])
 
 
-def halving_stage(job: StudyJob, sound: Sound, found: SearchResult, chosen: PickList) -> PickList:
-    """The picks, each the winner against its rivals; those chosen where the study has no halving.
+def halving_stage(
+    job: StudyJob,
+    sound: Sound,
+    found: SearchResult,
+    chosen: PickList,
+    *,
+    number: int = 1,
+    done: Collection[bytes] = (),
+) -> PickList:
+    """The picks of a round by their names in the run, each the winner against its rivals.
 
-    Leaves `stages/halving.json`, and Optuna's journal of it in `halving.log`.
+    number : the round; done : keys of plans that rounds before have retrained, which do not compete again. A
+    study without halving keeps the picks that were chosen. Leaves `stages/halving.json` (`halving-2.json` of
+    round 2), and Optuna's journal of it in `halving.log` (`halving-2.log`).
     """
     recipe = job.problem.study.retrain
     if recipe.halving is None:
-        return chosen
-    if (stored := read_stage(job.run, "halving")) is None:
+        return replace(chosen, picks=tuple(_named(pick, number) for pick in chosen.picks))
+    stage = _stage(number)
+    if (stored := read_stage(job.run, stage)) is None:
         rungs = Rungs(
             recipe.halving.pruner,
             recipe.halving.first_rung_steps,
@@ -96,35 +109,82 @@ def halving_stage(job: StudyJob, sound: Sound, found: SearchResult, chosen: Pick
             recipe.steps,
         )
         with job.timed("halving"):
-            groups = _groups(job, found, chosen)
-            _compete(job, sound, found, groups, rungs)
+            groups = _groups(job, found, chosen, number, done)
+            _compete(job, sound, found, groups, rungs, job.run.folder / f"{stage}.log")
         stored = _document(job, found, groups, rungs)
-        write_stage(job.run, "halving", stored)
+        write_stage(job.run, stage, stored)
     return replace(chosen, picks=tuple(Pick(**winner) for winner in stored["winners"]))
 
 
-def halving_document(run: RunDirectory) -> dict[str, Any]:
-    """`halving` of results.json, where plans competed: each with its losses, and where it was stopped."""
-    stored = read_stage(run, "halving")
-    return {} if stored is None else {"halving": {k: v for k, v in stored.items() if k != "winners"}}
+def halving_document(run: RunDirectory, rounds: int = 1) -> dict[str, Any]:
+    """`halving` of results.json, where plans competed: each with its losses, and where it was stopped.
+
+    Of several rounds, every plan says in which it competed.
+    """
+    stored = [read_stage(run, _stage(number)) for number in range(1, rounds + 1)]
+    kept = [(number, each) for number, each in enumerate(stored, start=1) if each is not None]
+    if not kept:
+        return {}
+    candidates = [
+        {**row, **({"round": number} if rounds > 1 else {})}
+        for number, each in kept
+        for row in each["candidates"]
+    ]
+    first = kept[0][1]
+    return {
+        "halving": {"pruner": first["pruner"], "rungs_steps": first["rungs_steps"], "candidates": candidates}
+    }
 
 
-def _groups(job: StudyJob, found: SearchResult, chosen: PickList) -> list[_Group]:
-    halving = job.problem.study.retrain.halving
+def _stage(number: int) -> str:
+    return "halving" if number == 1 else f"halving-{number}"
+
+
+def _named(pick: Pick, number: int) -> Pick:
+    """A pick by the name that no other round gives."""
+    return pick if number == 1 else replace(pick, name=f"{pick.name}-r{number}")
+
+
+def _groups(
+    job: StudyJob, found: SearchResult, chosen: PickList, number: int, done: Collection[bytes]
+) -> list[_Group]:
+    """Picks that are new, with their rivals: plans that no round before has had in a competition.
+
+    With rounds, the least sure pick is there to be learned from and has no rivals.
+    """
+    study = job.problem.study
+    several, halving = study.rounds > 1, study.retrain.halving
+    keys = plan_keys(found.plans)
+    new = [pick for pick in chosen.picks if keys[pick.index] not in done]
+    contested = [pick for pick in new if not (several and pick.name == MOST_UNCERTAIN)]
+    known = {*done, *_keys_before(job, number), *(keys[pick.index] for pick in new)} if several else set()
     rivals = rivals_of(
-        chosen.picks,
+        contested,
         found.objectives,
         found.objective_names,
-        feasible=found.feasible,
+        feasible=found.feasible & np.array([key not in known for key in keys], bool),
         structures=dominant_structures(found.plans, job.problem.network),
         count=0 if halving is None else halving.rivals,
         parts=job.problem.parts_of(found.plans),
     )
-    return [_Group(pick, (pick, *rivals[pick.name])) for pick in chosen.picks]
+    candidates = [(pick, *rivals.get(pick.name, ())) for pick in new]
+    named = [tuple(_named(each, number) for each in group) for group in candidates]
+    return [_Group(group[0], group) for group in named]
+
+
+def _keys_before(job: StudyJob, number: int) -> set[bytes]:
+    """Keys of all plans that competed in rounds before."""
+    stored = [read_stage(job.run, _stage(before)) or {} for before in range(1, number)]
+    return {bytes.fromhex(key) for each in stored for key in each.get("keys", ())}
 
 
 def _compete(
-    job: StudyJob, sound: Sound, found: SearchResult, groups: Sequence[_Group], rungs: Rungs
+    job: StudyJob,
+    sound: Sound,
+    found: SearchResult,
+    groups: Sequence[_Group],
+    rungs: Rungs,
+    journal: Path,
 ) -> None:
     """Rung after rung, until every group has one candidate left."""
     fingerprint = digest([job.inputs, found.front_sha256])
@@ -143,7 +203,7 @@ def _compete(
             group.judge(rungs, step)
         decided = all(len(group.alive) == 1 for group in groups)
         attempts = [attempt for group in groups for attempt in group.attempts() if attempt.losses_db]
-        record_attempts(job.run.halving, attempts, decided=decided, fingerprint=fingerprint)
+        record_attempts(journal, attempts, decided=decided, fingerprint=fingerprint)
 
 
 def _run_rung(job: StudyJob, trainings: Sequence[TrainingJob], step: int) -> dict[str, float]:
@@ -182,7 +242,10 @@ def _told_loss(path: Path) -> float | None:
 
 
 def _document(job: StudyJob, found: SearchResult, groups: Sequence[_Group], rungs: Rungs) -> dict[str, Any]:
+    several = job.problem.study.rounds > 1
+    keys = plan_keys(found.plans) if several else []
     return {
+        **({"keys": [keys[c.index].hex() for group in groups for c in group.candidates]} if several else {}),
         "pruner": rungs.pruner,
         "rungs_steps": list(rungs.all),
         "candidates": [row for group in groups for row in _rows(job, found, group)],

@@ -105,7 +105,14 @@ def run_rounds(job: StudyJob, sound: Sound, rows: Sequence[Mapping[str, Any]]) -
         if job.request.until == "search":
             return None
         unsure = _uncertainty(job, found, model, retrained, number)
-        chosen = halving_stage(job, sound, found, chosen_picks(job, found, uncertainty_db=unsure))
+        chosen = halving_stage(
+            job,
+            sound,
+            found,
+            chosen_picks(job, found, uncertainty_db=unsure),
+            number=number,
+            done={each.key for each in retrained},
+        )
         new = _new_picks(chosen.picks, found.plans, assumed, model, retrained, number)
         retraining_stage(job, sound, found, [each.pick for each in new])
         retrained += new
@@ -145,7 +152,7 @@ def _new_picks(
     retrained: Sequence[Retrained],
     number: int,
 ) -> list[Retrained]:
-    """Picks whose plan no round before has retrained, by names that none before has."""
+    """Picks whose plan no round before has retrained."""
     done = {each.key for each in retrained}
     new = []
     for pick in picks:
@@ -153,10 +160,9 @@ def _new_picks(
         (key,) = plan_keys(own)
         if key in done:
             continue
-        name = pick.name if number == 1 else f"{pick.name}-r{number}"
         figures = (each(own)[0] for each in (assumed.loss_db, model.loss_db, model.uncertainty_db))
         one_shot_db = assumed.one_shot_db(own)[0]
-        new.append(Retrained(replace(pick, name=name), number, key, one_shot_db, *map(float, figures)))
+        new.append(Retrained(pick, number, key, one_shot_db, *map(float, figures)))
     return new
 
 

@@ -234,7 +234,7 @@ def _empty(run: RunDirectory) -> None:
         else:
             path.unlink(missing_ok=True)
     made = [run.start, run.baseline, run.journal, run.halving, run.results, run.report, run.timings]
-    for path in [*made, *run.folder.glob("search-*.log"), run.manifest]:
+    for path in [*made, *run.folder.glob("search-*.log"), *run.folder.glob("halving-*.log"), run.manifest]:
         path.unlink(missing_ok=True)
 
 

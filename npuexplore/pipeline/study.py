@@ -143,7 +143,7 @@ def _quality(path: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def _publish(job: StudyJob, outcome: Outcome) -> None:
-    results = {**assemble(outcome, job.run), **halving_document(job.run)}
+    results = {**assemble(outcome, job.run), **halving_document(job.run, job.problem.study.rounds)}
     page = render_page(json.loads(json.dumps(results)))
     write_text(job.run.report, page)
     write_json(job.run.results, results)

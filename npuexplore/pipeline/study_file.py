@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_serializer
 from pydantic import SerializerFunctionWrapHandler as Wrapped
 
 from npuexplore.audio.augment import DecibelRange
@@ -149,16 +149,6 @@ class StudyFile(Model):
     def profiles(self) -> tuple[str, ...]:
         """The one profile, or the shortlist."""
         return (self.profile,) if isinstance(self.profile, str) else self.profile
-
-    @model_validator(mode="after")
-    def rounds_and_halving_exclude_each_other(self) -> StudyFile:
-        """Plans compete for the picks of one search."""
-        if self.rounds > 1 and self.retrain.halving is not None:
-            raise ValueError(
-                f"rounds {self.rounds} and retrain.halving exclude each other: plans compete for the picks "
-                "of one search; leave one of the two out"
-            )
-        return self
 
     @model_serializer(mode="wrap")
     def without_a_single_round(self, wrapped: Wrapped) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from npuexplore.search.pareto import crowding, feasible_front, knee
 from npuexplore.units import FloatArray
 
 LOSS = "quality_loss_db"
+MOST_UNCERTAIN = "most-uncertain"
+"""Name of the pick whose predicted loss is least sure."""
 
 _SUPERLATIVES = {
     "latency_ms": ("fastest", "fastest"),
@@ -119,7 +121,7 @@ def _most_uncertain(table: _Table, front: NDArray[np.int64], uncertainty_db: Flo
     reason = (
         f"Of the front within {table.loss_limit_db:g} dB the least sure, by {uncertainty_db[index]:.2f} dB"
     )
-    return table.pick(index, "most-uncertain", reason)
+    return table.pick(index, MOST_UNCERTAIN, reason)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def run(study, recordings, tmp_path, monkeypatch, cli):
 
 
 def files(folder):
-    names = ("results.json", "report.html", "stages/halving.json", "picks/*.npz")
+    names = ("results.json", "report.html", "stages/halving*.json", "picks/*.npz")
     return {path.relative_to(folder): path.read_bytes() for name in names for path in folder.glob(name)}
 
 

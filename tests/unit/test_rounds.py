@@ -32,18 +32,17 @@ def test_rounds_are_a_small_number(rounds):
         study(rounds=rounds)
 
 
-def test_rounds_and_halving_are_refused_together():
+def test_rounds_and_halving_go_together():
     retrain = {"steps": 80, "halving": {"first_rung_steps": 10}}
-    assert study(retrain=retrain)
-    with pytest.raises(ValidationError, match="leave one of the two out"):
-        study(rounds=2, retrain=retrain)
+    document = study(rounds=2, retrain=retrain).model_dump(mode="json", by_alias=True)
+    assert (document["rounds"], document["retrain"]["halving"]["first_rung_steps"]) == (2, 10)
 
 
-def test_starting_over_removes_the_searches_of_all_rounds(tmp_path):
+def test_starting_over_removes_the_journals_of_all_rounds(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.folder.mkdir()
     claim(run, {"study": "one"}, fresh=False)
-    for name in ("search.log", "search-2.log", "search-3.log"):
+    for name in ("search.log", "search-2.log", "search-3.log", "halving.log", "halving-2.log"):
         (run.folder / name).write_text("")
     claim(run, {"study": "other"}, fresh=True)
     assert [path.name for path in run.folder.iterdir()] == ["manifest.json"]
