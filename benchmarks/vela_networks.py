@@ -13,13 +13,13 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tflite_file import Graph, packed
 
 from npuexplore.errors import EnvironmentLacking, NpuexploreError, UsageError
 from npuexplore.workload.load import load_network
@@ -35,40 +35,6 @@ GATE_ORDER = (0, 1, 2, 3)
 """TFLite wants input, forget, cell, output: our ifgo."""
 
 SYSTEMS = {"u55": "Ethos_U55_High_End_Embedded", "u65": "Ethos_U65_High_End", "u85": "Ethos_U85_SYS_DRAM_Mid"}
-LATER_TFLITE_CODE = 127
-"""Operator codes above this one do not fit the old one-byte field."""
-
-
-@dataclass
-class _Graph:
-    """Tensors, buffers and operators of one subgraph, as plain lists."""
-
-    buffers: list[bytes] = field(default_factory=lambda: [b""])
-    tensors: list[dict[str, Any]] = field(default_factory=list)
-    operators: list[dict[str, Any]] = field(default_factory=list)
-
-    def tensor(
-        self,
-        name: str,
-        shape: Sequence[int],
-        kind: str,
-        *,
-        scale: float,
-        data: NDArray[Any] | None = None,
-        variable: bool = False,
-    ) -> int:
-        self.buffers.append(b"" if data is None else data.tobytes())
-        self.tensors.append(
-            {
-                "name": name,
-                "shape": tuple(shape),
-                "kind": kind,
-                "scale": scale,
-                "buffer": len(self.buffers) - 1,
-                "variable": variable,
-            }
-        )
-        return len(self.tensors) - 1
 
 
 def vela() -> Any:
@@ -89,7 +55,7 @@ def tflite_bytes(network: Network, weights: Weights, *, activations: bool = True
     weights : see `Weights` ; activations : False writes dense layers without their activation function
     """
     vela()
-    graph = _Graph()
+    graph = Graph()
     recurrent = any(isinstance(layer, LstmLayer) for layer in network.layers)
     shape = (1, 1, network.bands) if recurrent else (1, network.bands)
     flow = first = graph.tensor("input", shape, "INT8", scale=ACTIVATION_SCALE)
@@ -105,11 +71,11 @@ def tflite_bytes(network: Network, weights: Weights, *, activations: bool = True
                 f"network {network.name}: layer {layer.name}: got kind {layer.kind}; TFLite and Vela know "
                 "dense and lstm; leave this layer out of the comparison"
             )
-    return _pack(graph, inputs=[first], outputs=[flow])
+    return packed(graph, inputs=[first], outputs=[flow])
 
 
 def _add_dense(
-    graph: _Graph,
+    graph: Graph,
     layer: DenseLayer,
     flow: int,
     weights: Weights,
@@ -147,7 +113,7 @@ def _add_dense(
     return after
 
 
-def _add_lstm(graph: _Graph, layer: LstmLayer, inputs: int, flow: int, weights: Weights) -> int:
+def _add_lstm(graph: Graph, layer: LstmLayer, inputs: int, flow: int, weights: Weights) -> int:
     units = layer.hidden_units
     into = _gate_tensors(graph, f"{layer.name}_x", weights[f"{layer.name}.w_ih"], units, inputs)
     recurrent = _gate_tensors(graph, f"{layer.name}_h", weights[f"{layer.name}.w_hh"], units, units)
@@ -165,7 +131,7 @@ def _add_lstm(graph: _Graph, layer: LstmLayer, inputs: int, flow: int, weights: 
     return out
 
 
-def _gate_tensors(graph: _Graph, name: str, stacked: NDArray[np.int8], units: int, columns: int) -> list[int]:
+def _gate_tensors(graph: Graph, name: str, stacked: NDArray[np.int8], units: int, columns: int) -> list[int]:
     gates = np.ascontiguousarray(stacked.reshape(4, units, columns))
     return [
         graph.tensor(f"{name}{gate}", (units, columns), "INT8", scale=WEIGHT_SCALE, data=gates[gate])
@@ -173,126 +139,9 @@ def _gate_tensors(graph: _Graph, name: str, stacked: NDArray[np.int8], units: in
     ]
 
 
-def _bias(graph: _Graph, name: str, rows: int) -> int:
+def _bias(graph: Graph, name: str, rows: int) -> int:
     scale = ACTIVATION_SCALE * WEIGHT_SCALE
     return graph.tensor(f"{name}_b", (rows,), "INT32", scale=scale, data=np.zeros(rows, np.int32))
-
-
-def _pack(graph: _Graph, *, inputs: list[int], outputs: list[int]) -> bytes:
-    """Flatbuffer bytes, children first."""
-    names = (
-        "Buffer",
-        "BuiltinOperator",
-        "BuiltinOptions",
-        "ActivationFunctionType",
-        "FullyConnectedOptions",
-        "Model",
-        "Operator",
-        "OperatorCode",
-        "QuantizationParameters",
-        "SubGraph",
-        "Tensor",
-        "TensorType",
-        "UnidirectionalSequenceLSTMOptions",
-    )
-    schema = {name: importlib.import_module(f"ethosu.vela.tflite.{name}") for name in names}
-    builder = importlib.import_module("flatbuffers").Builder(1 << 16)
-    buffers = [_buffer(builder, schema, data) for data in graph.buffers]
-    tensors = [_tensor(builder, schema, spec) for spec in graph.tensors]
-    codes = sorted({str(op["code"]) for op in graph.operators})
-    code_tables = [_operator_code(builder, schema, code) for code in codes]
-    operators = [_operator(builder, schema, op, codes.index(op["code"])) for op in graph.operators]
-    name = builder.CreateString("main")
-    parts = {
-        "Tensors": _offsets(builder, tensors),
-        "Inputs": _ints(builder, inputs),
-        "Outputs": _ints(builder, outputs),
-        "Operators": _offsets(builder, operators),
-        "Name": name,
-    }
-    subgraph = _table(builder, schema["SubGraph"], "SubGraph", parts)
-    model = {
-        "Version": 3,
-        "OperatorCodes": _offsets(builder, code_tables),
-        "Subgraphs": _offsets(builder, [subgraph]),
-        "Buffers": _offsets(builder, buffers),
-    }
-    builder.Finish(_table(builder, schema["Model"], "Model", model), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _table(builder: Any, module: Any, name: str, fields: Mapping[str, Any]) -> Any:
-    """A table of scalars and offsets made before."""
-    getattr(module, f"{name}Start")(builder)
-    for key, value in fields.items():
-        getattr(module, f"{name}Add{key}")(builder, value)
-    return getattr(module, f"{name}End")(builder)
-
-
-def _offsets(builder: Any, items: Sequence[Any]) -> Any:
-    builder.StartVector(4, len(items), 4)
-    for item in reversed(items):
-        builder.PrependUOffsetTRelative(item)
-    return builder.EndVector()
-
-
-def _ints(builder: Any, values: Sequence[int]) -> Any:
-    return builder.CreateNumpyVector(np.asarray(values, np.int32))
-
-
-def _buffer(builder: Any, schema: Mapping[str, Any], data: bytes) -> Any:
-    if not data:
-        return _table(builder, schema["Buffer"], "Buffer", {})
-    builder.StartVector(1, len(data), 16)
-    builder.head -= len(data)
-    builder.Bytes[builder.head : builder.head + len(data)] = data
-    builder.vectorNumElems = len(data)
-    return _table(builder, schema["Buffer"], "Buffer", {"Data": builder.EndVector()})
-
-
-def _tensor(builder: Any, schema: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
-    scale = builder.CreateNumpyVector(np.asarray([spec["scale"]], np.float32))
-    zero = builder.CreateNumpyVector(np.asarray([0], np.int64))
-    grid = _table(
-        builder,
-        schema["QuantizationParameters"],
-        "QuantizationParameters",
-        {"Scale": scale, "ZeroPoint": zero},
-    )
-    fields = {
-        "Shape": _ints(builder, spec["shape"]),
-        "Type": getattr(schema["TensorType"].TensorType, spec["kind"]),
-        "Buffer": spec["buffer"],
-        "Name": builder.CreateString(spec["name"]),
-        "Quantization": grid,
-        "IsVariable": spec["variable"],
-    }
-    return _table(builder, schema["Tensor"], "Tensor", fields)
-
-
-def _operator_code(builder: Any, schema: Mapping[str, Any], code: str) -> Any:
-    number = getattr(schema["BuiltinOperator"].BuiltinOperator, code)
-    fields = {"DeprecatedBuiltinCode": min(number, LATER_TFLITE_CODE), "BuiltinCode": number, "Version": 1}
-    return _table(builder, schema["OperatorCode"], "OperatorCode", fields)
-
-
-def _operator(builder: Any, schema: Mapping[str, Any], op: Mapping[str, Any], index: int) -> Any:
-    fields: dict[str, Any] = {"OpcodeIndex": index}
-    kinds = schema["BuiltinOptions"].BuiltinOptions
-    functions = schema["ActivationFunctionType"].ActivationFunctionType
-    if op["code"] == "FULLY_CONNECTED":
-        options = {"FusedActivationFunction": getattr(functions, op["fused"]), "KeepNumDims": op["keep"]}
-        fields["BuiltinOptionsType"] = kinds.FullyConnectedOptions
-        table = schema["FullyConnectedOptions"]
-        fields["BuiltinOptions"] = _table(builder, table, "FullyConnectedOptions", options)
-    elif op["code"] == "UNIDIRECTIONAL_SEQUENCE_LSTM":
-        options = {"FusedActivationFunction": functions.TANH, "CellClip": 0.0, "ProjClip": 0.0}
-        fields["BuiltinOptionsType"] = kinds.UnidirectionalSequenceLSTMOptions
-        table = schema["UnidirectionalSequenceLSTMOptions"]
-        fields["BuiltinOptions"] = _table(builder, table, "UnidirectionalSequenceLSTMOptions", options)
-        fields["Intermediates"] = _ints(builder, op["inner"])
-    vectors = {"Inputs": _ints(builder, op["inputs"]), "Outputs": _ints(builder, op["outputs"])}
-    return _table(builder, schema["Operator"], "Operator", {**fields, **vectors})
 
 
 def vela_estimate(
