@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import npuexplore
-from npuexplore.compression.plan import CompressionPlan, PlanBatch, plan_at
+from npuexplore.compression.plan import CompressionPlan
 from npuexplore.compression.quantize import integer_weights
 from npuexplore.compression.sparsity import layer_masks, shrink
 from npuexplore.cost.document import layers_document, totals_document
@@ -21,12 +21,12 @@ from npuexplore.cost.real_cycles import cycles_of_real_weights
 from npuexplore.cost.stored import stored_weight_bytes
 from npuexplore.pipeline.agreement import agreement_document
 from npuexplore.pipeline.checkpoints import TrainedNetwork, read_network
+from npuexplore.pipeline.front_document import front_document
 from npuexplore.pipeline.objectives import constraints_of, fits_of, reserved_sentences
 from npuexplore.pipeline.problem import Problem, profiles_document
 from npuexplore.pipeline.rounds import Retrained, Rounds
 from npuexplore.pipeline.run_directory import RunDirectory
 from npuexplore.pipeline.start import start_document
-from npuexplore.search.pareto import knee
 from npuexplore.search.result import SearchResult
 from npuexplore.search.space import Space
 
@@ -82,7 +82,7 @@ def assemble(outcome: Outcome, run: RunDirectory) -> dict[str, Any]:
         "evaluations": _evaluations(outcome.qualities["baseline"]),
         "baseline": _baseline(outcome, baseline, run),
         "sensitivity": [dict(row) for row in outcome.sensitivity],
-        "front": _front(outcome),
+        **front_document(problem, outcome.rounds),
         "picks": picks,
         "missing": [*outcome.rounds.missing, *idle_rates(problem, picks)],
         "assumptions": _assumptions(problem),
@@ -249,41 +249,6 @@ def _baseline_costs(problem: Problem) -> dict[str, Any]:
     if not problem.others:
         return _costs(problem, CompressionPlan())
     return {"parts": {part.profile.name: _costs(part, CompressionPlan()) for part in problem.parts}}
-
-
-def _front(outcome: Outcome) -> list[dict[str, Any]]:
-    problem, found = outcome.problem, outcome.found
-    plans = found.plans.take(found.front)
-    loss_db, unsure_db = outcome.rounds.model.loss_db(plans), outcome.rounds.model.uncertainty_db(plans)
-    estimates, parts = _estimates(problem, plans), problem.parts_of(plans)
-    named = {pick.index: pick.name for pick in outcome.rounds.picks}
-    at_knee = int(knee(found.objectives[found.front]))
-    return [
-        {
-            "id": f"plan-{index}",
-            **({} if parts is None else {"profile": parts[row]}),
-            "plan": plan_at(plans, row, problem.network).model_dump(mode="json"),
-            "estimates": estimates[row],
-            "quality_loss_db": round(float(loss_db[row]), 4),
-            "uncertainty_db": round(float(unsure_db[row]), 4),
-            "feasible": True,
-            "knee": row == at_knee,
-            "pick": named.get(int(index)),
-        }
-        for row, index in enumerate(found.front)
-    ]
-
-
-def _estimates(problem: Problem, plans: PlanBatch) -> list[dict[str, Any]]:
-    """Totals of each plan on its own part."""
-    found: list[dict[str, Any]] = [{}] * len(plans)
-    part_of = np.zeros(len(plans), np.int64) if plans.part is None else plans.part
-    for number in np.unique(part_of).tolist():
-        part, own = problem.parts[number], np.flatnonzero(part_of == number)
-        costs = estimate(part.profile, part.network, plans.take(own), memory_mode=part.study.memory_mode)
-        for row, index in enumerate(own.tolist()):
-            found[index] = totals_document(costs, row)
-    return found
 
 
 def _pick(outcome: Outcome, retrained: Retrained, trained: TrainedNetwork) -> dict[str, Any]:

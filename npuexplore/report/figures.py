@@ -14,6 +14,7 @@ from npuexplore.report.parts import (
     on_part,
     part_of,
     parts_of,
+    points_of,
     quality_limit_db,
 )
 from npuexplore.report.words import (
@@ -31,13 +32,13 @@ COST_SCALES = {"latency_ms": 1.0, "flash_bytes": 1e-3}
 
 
 def front_points(results: Record, quantity: str) -> dict[str, dict[str, list[Any]]]:
-    """The front by structure, or by part where there are several, rising in `x`.
+    """The front by structure, or each part's own by part where there are several, rising in `x`.
 
     Of every group: `x` (ms or kB), `y` (predicted dB lost), `label`, `feasible`, `structure`.
     """
     weights, names = layer_weights(results), group_names(results)
     groups: dict[str, dict[str, list[Any]]] = {}
-    for point in sorted(results["front"], key=lambda p: (p["estimates"][quantity], p["quality_loss_db"])):
+    for point in sorted(points_of(results), key=lambda p: (p["estimates"][quantity], p["quality_loss_db"])):
         structure = point.get("structure") or dominant_structure(point["plan"], weights)
         name = point["profile"] if is_shortlist(results) else structure
         group = groups.setdefault(name, {"x": [], "y": [], "label": [], "feasible": [], "structure": []})

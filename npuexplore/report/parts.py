@@ -59,6 +59,11 @@ def own_of(part: Part, records: Sequence[Record], results: Record) -> list[Recor
     return [record for record in records if alone or record["profile"] == part.name]
 
 
+def points_of(results: Record) -> list[Record]:
+    """The points of the front, then those of a shortlist that only other parts beat."""
+    return [*results["front"], *results.get("beaten", ())]
+
+
 def networks_on(part: Part, results: Record) -> list[tuple[str, Record]]:
     """The dense baseline and the picks on one part, by name."""
     picks = own_of(part, results["picks"], results)

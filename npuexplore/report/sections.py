@@ -118,9 +118,10 @@ def front(results: Record) -> Html:
     ]
     told = "the structure of most of its weights"
     whose = f"its part, its shape {told}" if is_shortlist(results) else told
+    beaten = " Of each part its own front is drawn." if results.get("beaten") else ""
     legend = (
         "Open diamonds are the picks as predicted, filled ones as achieved after retraining. "
-        f"A plan's colour is {whose}; crosses break a limit."
+        f"A plan's colour is {whose}; crosses break a limit.{beaten}"
     )
     return _section("front", "The front", element("p", words, " ", legend), drawn)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from npuexplore.report import numbers
 from npuexplore.report.front_drawing import by_part
 from npuexplore.report.html import Content, element
-from npuexplore.report.parts import Part, listed, own_of, parts_of
+from npuexplore.report.parts import Part, listed, own_of, parts_of, points_of
 from npuexplore.report.tables import DASH, USES, Table, bar, fit_mark, part_dot
 from npuexplore.report.verdict import best_of, in_limits
 from npuexplore.report.words import Record, achieved_loss_db, loss_db, network_name
@@ -25,7 +25,7 @@ class PartRow:
     part: Part
     picks: tuple[Record, ...]
     best: Record | None
-    """Its best pick; where none fits its fastest point of the front."""
+    """Its best pick; where none fits the fastest point of its front."""
     is_enough: bool
     """The best keeps every limit."""
 
@@ -40,7 +40,7 @@ def _row(part: Part, results: Record) -> PartRow:
     best = best_of(picks, results)
     if best is not None:
         return PartRow(part, tuple(picks), best, in_limits(best, results))
-    points = [point for point in own_of(part, results["front"], results) if point["feasible"]]
+    points = [point for point in own_of(part, points_of(results), results) if point["feasible"]]
     fastest = min(points, key=lambda point: float(point["estimates"]["latency_ms"]), default=None)
     return PartRow(part, tuple(picks), fastest, fastest is not None)
 

@@ -36,13 +36,25 @@ def test_a_shortlist_ends_in_one_front_and_picks_that_name_their_parts(inside, f
     assert "profile" not in results
     assert list(results["limits"]) == list(results["baseline"]["parts"]) == PARTS
     network = load_network(str(inside / "mine" / "net.yaml"))
-    for row in [*results["front"], *results["picks"]]:
+    for row in [*results["front"], *results["beaten"], *results["picks"]]:
         profile = load_profile(row["profile"])
         told = estimate(profile, network, CompressionPlan.model_validate_json(json.dumps(row["plan"])))
         assert row["estimates"] == totals_document(told, 0)
         limits = results["limits"][row["profile"]]
         assert row["estimates"]["latency_ms"] <= limits["latency_ms"]
     assert {pick["profile"] for pick in results["picks"]} == set(PARTS)
+    assert {row["profile"] for row in [*results["front"], *results["beaten"]]} == set(PARTS)
+    for row in results["beaten"]:
+        assert any(beats(other, row) for other in results["front"])
+        assert not any(beats(other, row) for other in results["beaten"] if other["profile"] == row["profile"])
+
+
+def beats(one, other):
+    """No worse in every objective of the tiny study, and better in one."""
+    figures = [(row["estimates"]["latency_ms"], row["estimates"]["flash_bytes"]) for row in (one, other)]
+    losses = [row["quality_loss_db"] for row in (one, other)]
+    pairs = [*zip(*figures, strict=True), tuple(losses)]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
 def test_the_part_is_a_parameter_of_every_trial(inside, finished, recordings, cli):
