@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npuexplore.compression.plan import CompressionPlan, plan_at
+from npuexplore.documents.atomic import write_bytes
 from npuexplore.pipeline.data import credits_of
 from npuexplore.pipeline.jobs import TrainingJob, run_jobs
 from npuexplore.pipeline.run_directory import RunDirectory
@@ -81,11 +82,30 @@ def _run_trainings(job: StudyJob, stage: str, jobs: Sequence[TrainingJob]) -> No
 
 
 def retraining_stage(job: StudyJob, sound: Sound, found: SearchResult, picks: Sequence[Pick]) -> None:
-    """Retrains the picks whose checkpoints are not there yet, several at a time."""
+    """Retrains the picks whose checkpoints are not there yet, several at a time; equal plans once."""
     if all(job.run.pick(pick.name).exists() for pick in picks):
         return
     with job.timed("retraining"):
-        _run_trainings(job, "retraining", list(pick_trainings(job, sound, found, picks).values()))
+        trainings = list(pick_trainings(job, sound, found, picks).values())
+        first: dict[str, TrainingJob] = {}
+        for each in trainings:
+            first.setdefault(_plan_text(each), each)
+        _run_trainings(job, "retraining", list(first.values()))
+        for each in trainings:
+            _share(first[_plan_text(each)], each)
+
+
+def _plan_text(training: TrainingJob) -> str:
+    return "" if training.plan is None else training.plan.model_dump_json()
+
+
+def _share(trained: TrainingJob, twin: TrainingJob) -> None:
+    """Gives the network of a training to a pick that has the same plan, for another part."""
+    if twin.output.exists():
+        return
+    if trained.curve is not None and twin.curve is not None:
+        write_bytes(twin.curve, trained.curve.read_bytes())
+    write_bytes(twin.output, trained.output.read_bytes())
 
 
 def pick_trainings(
