@@ -58,8 +58,34 @@ def test_fifty_kills_lose_and_repeat_no_finished_trial(cluster, connection, url,
     open_search(cluster.url("undisturbed"), TRIALS)
     calm = trials_of(cluster.url("undisturbed"))
 
-    rng = random.Random(5)
     began = time.monotonic()
+    kills, known = killed_and_reborn(connection, url, began)
+    trials = trials_of(url)
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    failed = {trial.number for trial in trials if trial.state.name == "FAIL"}
+    retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
+    counts = {
+        "kills": kills,
+        "finished": len(complete),
+        "stale": len(failed),
+        "retried": len(failed & retried),
+        "hypervolume_frac": round(quality(complete) / quality(calm), 4),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    print(counts)
+    for name, value in counts.items():
+        record_property(name, value)
+
+    assert finished(connection).items() >= known.items()
+    assert failed
+    assert len(failed - retried) <= 2, "killed between failing a trial and copying it"
+    assert counts["hypervolume_frac"] > 0.99
+    check_complete(trials, complete)
+
+
+def killed_and_reborn(connection, url, began):
+    """Kills the processes of a search at random moments; how often, and what was finished before the last."""
+    rng = random.Random(5)
     roles = [open_search] + [help_search] * (AT_ONCE - 1)
     lives = [born(role, url, TRIALS) for role in roles]
     kills, known = 0, {}
@@ -81,33 +107,16 @@ def test_fifty_kills_lose_and_repeat_no_finished_trial(cluster, connection, url,
     lives[0] = reborn(lives[0], open_search, url)
     lives[0].join(PATIENCE_S)
     assert lives[0].exitcode == 0
+    return kills, known
 
-    trials = trials_of(url)
-    states = [trial.state.name for trial in trials]
-    failed = {trial.number for trial in trials if trial.state.name == "FAIL"}
-    retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+
+def check_complete(trials, complete):
+    """Every trial that was asked for is finished once, and no other state is left."""
     originals = [trial.system_attrs.get("failed_trial", trial.number) for trial in complete]
-    counts = {
-        "kills": kills,
-        "finished": len(complete),
-        "stale": len(failed),
-        "retried": len(failed & retried),
-        "hypervolume_frac": round(quality(complete) / quality(calm), 4),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    print(counts)
-    for name, value in counts.items():
-        record_property(name, value)
-
-    assert finished(connection).items() >= known.items()
     assert len(complete) == TRIALS
-    assert set(states) <= {"COMPLETE", "FAIL", "PRUNED"}
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "FAIL", "PRUNED"}
     assert len(set(originals)) == len(originals)
     assert len(set(keys_of(SPACE, [trial.params for trial in complete]))) == TRIALS
-    assert failed
-    assert len(failed - retried) <= 2, "killed between failing a trial and copying it"
-    assert counts["hypervolume_frac"] > 0.99
 
 
 def reborn(life, role, url):
