@@ -17,6 +17,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "benchmarks"))
 networks = importlib.import_module("vela_networks")
+tflite_file = importlib.import_module("tflite_file")
 
 SYSTEMS = {
     "u55": ("Ethos_U55_High_End_Embedded", "Shared_Sram"),
@@ -42,7 +43,7 @@ COLUMNS = (
 
 def product_bytes(inputs: int, outputs: int, positions: int, bits: int) -> bytes:
     """One product as a TFLite file: fully connected, or a convolution over positions along the width."""
-    graph, kind = networks._Graph(), f"INT{bits}"
+    graph, kind = tflite_file.Graph(), f"INT{bits}"
     levels = np.random.default_rng(0).standard_normal((outputs, inputs)) * 31.75
     data = np.clip(np.rint(levels), -127, 127).astype(np.int8)
     single = positions == 1
@@ -58,7 +59,7 @@ def product_bytes(inputs: int, outputs: int, positions: int, bits: int) -> bytes
     graph.operators.append(
         {"code": code, "inputs": [first, matrix, bias], "outputs": [last], "fused": "NONE", "keep": False}
     )
-    return bytes(networks._pack(graph, inputs=[first], outputs=[last]))
+    return bytes(tflite_file.packed(graph, inputs=[first], outputs=[last]))
 
 
 def convolution(builder: Any, schema: Any, op: Any, index: int) -> Any:
@@ -73,19 +74,19 @@ def convolution(builder: Any, schema: Any, op: Any, index: int) -> Any:
     fields = {
         "OpcodeIndex": index,
         "BuiltinOptionsType": schema["BuiltinOptions"].BuiltinOptions.Conv2DOptions,
-        "BuiltinOptions": networks._table(builder, options, "Conv2DOptions", given),
-        "Inputs": networks._ints(builder, op["inputs"]),
-        "Outputs": networks._ints(builder, op["outputs"]),
+        "BuiltinOptions": tflite_file._table(builder, options, "Conv2DOptions", given),
+        "Inputs": tflite_file._ints(builder, op["inputs"]),
+        "Outputs": tflite_file._ints(builder, op["outputs"]),
     }
-    return networks._table(builder, schema["Operator"], "Operator", fields)
+    return tflite_file._table(builder, schema["Operator"], "Operator", fields)
 
 
-plain_operator = networks._operator
+plain_operator = tflite_file._operator
 
 
 def rows() -> Iterator[list[object]]:
     """One row per part and case."""
-    networks._operator = convolution
+    tflite_file._operator = convolution
     for part in PARTS:
         system, mode = SYSTEMS[part.split("-")[1]]
         for case in CASES:
