@@ -56,8 +56,10 @@ FULL = """## Losses that act on each other
 
 Share of the best-known front, {points:,} designs: `best-known.npz`, SHA-256
 `{sha256}`, made by
-`python benchmarks/best_known_front.py`. `auto` starts from elites of the separable front. `evolve` looks at
-{rate:,} designs a second.
+`python benchmarks/best_known_front.py`. `auto` starts from elites of the separable front;
+`study's auto` is what a study with `engine: auto` runs before Optuna's trials, which also searches each
+structure alone at the same evaluations in all: seconds include their tables. `evolve` looks at {rate:,}
+designs a second.
 """
 
 COLUMNS = "| search | evaluations | seconds | points | share of hypervolume |\n|---|---|---|---|---|"

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from npuexplore.compression.plan import PlanBatch
 from npuexplore.errors import BadInput
 from npuexplore.hardware.load import load_profile
-from npuexplore.pipeline.quality import SensitivityModel, sensitivity_model
+from npuexplore.pipeline.quality import SensitivityModel, bits_keys, sensitivity_model, skip_keys, zeros_keys
 from npuexplore.search.engines.auto import by_factors
 from npuexplore.search.engines.layers import rate_column
 from npuexplore.search.engines.separable import SeparableModel, separable_model
-from npuexplore.search.space import Space, SpaceSpec, space_for
+from npuexplore.search.space import Space, SpaceSpec, plans_from, space_for
 from npuexplore.workload.load import load_network
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results" / "search"
@@ -144,6 +146,11 @@ def losses_document(losses: Row) -> dict[str, Any]:
     }
 
 
+def looked_up(losses: Mapping[int, float], keys: np.ndarray) -> np.ndarray:
+    known = np.array(sorted(losses), np.int64)
+    return np.array([losses[int(key)] for key in known])[np.searchsorted(known, keys)]
+
+
 @dataclass(frozen=True)
 class Problem:
     """Design rows (P, K) to (P, 3): log10 ms, log10 bytes, dB."""
@@ -161,6 +168,36 @@ class Problem:
         apart = losses.of(choices, rows[:, rate_column(self.model.space)]) - own.sum(axis=1)
         found = asked.with_losses(rows, apart + together(own, self.coupling))
         return by_factors(found.objectives, OBJECTIVES)
+
+    def loss_db(self, plans: PlanBatch) -> np.ndarray:
+        """(P,) what `full` says of plans, in dB."""
+        summed = self.summed_losses
+        zeros, bits = zeros_keys(plans).T, bits_keys(plans).T
+        own = [
+            looked_up(summed.zeros_db[layer], zeros[layer]) + looked_up(summed.bits_db[layer], bits[layer])
+            for layer in range(len(zeros))
+        ]
+        least = self.least_losses
+        skipped = looked_up(summed.skip_db, skip_keys(plans.skip_rate_frac))
+        more = together(np.stack(own, axis=1) - least, self.coupling)
+        return np.asarray(RECOVERY_FRAC * (skipped + least.sum() + more))
+
+    @cached_property
+    def least_losses(self) -> np.ndarray:
+        """(L,) least one-shot dB that each layer may lose, from which `full` counts."""
+        space, summed = self.model.space, self.summed_losses
+        row = np.zeros((1, len(space.parameters)), np.int64)
+        plans = plans_from(space, row)
+        (choices,) = self.model.look_up.choices_of(row)
+        above = [each[choice] for each, choice in zip(self.model.losses.of_layers, choices, strict=True)]
+        zeros, bits = zeros_keys(plans)[0].tolist(), bits_keys(plans)[0].tolist()
+        keyed = zip(summed.zeros_db, zeros, summed.bits_db, bits, strict=True)
+        first = np.array([of_zeros[a] + of_bits[b] for of_zeros, a, of_bits, b in keyed])
+        return np.asarray(first - np.array(above) / RECOVERY_FRAC)
+
+    @cached_property
+    def summed_losses(self) -> SensitivityModel:
+        return summed_model(measured_losses())
 
     @property
     def sizes(self) -> list[int]:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from npuexplore.errors import EnvironmentLacking
 from npuexplore.hardware.load import load_profile
 from npuexplore.search.driver import run_search
 from npuexplore.search.engines.auto import auto_search, by_factors
+from npuexplore.search.engines.candidates import found_by_engine
 from npuexplore.search.engines.dynamic import Tolerance
 from npuexplore.search.engines.evolve import Evolution, evolve
 from npuexplore.search.engines.exact import exact_search
+from npuexplore.search.engines.look_up import LookUp, look_up
 from npuexplore.search.evaluation import Evaluation
 from npuexplore.search.pareto import distinct, nondominated
-from npuexplore.search.space import random_choices
+from npuexplore.search.space import Space, random_choices
 from npuexplore.search.spec import SearchSpec
 from npuexplore.workload.load import load_network
 
@@ -79,6 +81,25 @@ def by_evolution(problem: Problem, points: Points, evaluations: int, seed: int) 
 def by_auto(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:
     found = auto_search(problem.model, unlimited(points), evaluations=evaluations, seed=seed).evolved
     return found.genomes, found.objectives
+
+
+def by_study(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:
+    """What a study with `engine: auto` runs before Optuna's trials: each structure alone too."""
+    part, network, whole = load_profile(PART), load_network(NETWORK), problem.model.space
+
+    def evaluate(plans: PlanBatch) -> Evaluation:
+        costs = estimate(part, network, plans)
+        columns = [costs.mean_latency_ms, costs.flash_bytes.astype(float), problem.loss_db(plans)]
+        return Evaluation(np.stack(columns, axis=1), np.zeros((len(plans), 0)), ())
+
+    def modelled(space: Space) -> LookUp:
+        if space is whole:
+            return replace(problem.model.look_up, loss_db=problem.loss_db)
+        return look_up(space, part, objectives=OBJECTIVES, constraints=(), loss_db=problem.loss_db)
+
+    spec = SearchSpec(engine="auto", evaluations=evaluations, objectives=OBJECTIVES)
+    rows = found_by_engine(whole, spec, evaluate, modelled, seed=seed).rows
+    return rows, points(rows)
 
 
 def by_chance(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:

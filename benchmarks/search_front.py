@@ -44,6 +44,7 @@ from front_searches import (
     by_evolution,
     by_optuna,
     by_pymoo,
+    by_study,
     by_tolerance,
     peers_are_here,
     timed,
@@ -133,8 +134,10 @@ def full_rows(problem: Problem, seed: int, *, peers: bool) -> list[Row]:
         ("random", 20_000, by_chance),
         ("evolve", 20_000, by_evolution),
         ("auto", 20_000, by_auto),
+        ("study's auto", 20_000, by_study),
         ("evolve", 100_000, by_evolution),
         ("auto", 100_000, by_auto),
+        ("study's auto", 100_000, by_study),
         ("Optuna NSGA-II", 1_000, by_optuna),
     ]
     if peers:

@@ -120,6 +120,8 @@ def test_what_layers_lose_alone_adds_up_to_the_sensitivity_model() -> None:
     assert alone.summed(rows)[:, 2] == pytest.approx(summed_db, abs=1e-9)
     coupled = problems.Problem(model, {(0, 1): -0.5})
     assert (coupled.full(rows)[:, 2] < summed_db).any()
+    plans = plans_from(space, rows)
+    assert coupled.loss_db(plans) == pytest.approx(coupled.full(rows)[:, 2], abs=1e-9)
     assert (coupled.full(rows)[:, :2] == alone.full(rows)[:, :2]).all()
 
 
