@@ -5,8 +5,9 @@
 Network tinylstm, forward, backward, clip and Adam. Every contestant runs in a process of its own, in turn,
 several rounds; a process counts with its fastest step, a contestant with the median of its processes.
 QAT = int8 weights under a 90 % mask, int8 input and h, int16 c at every time step; PyTorch's nn.LSTM cannot
-do that, so its user writes a cell loop. Both sides as on a machine without AVX-512: set OPENBLAS_CORETYPE=Haswell,
-ATEN_CPU_CAPABILITY=avx2, and ONEDNN_MAX_CPU_ISA and MKL_ENABLE_INSTRUCTIONS to AVX2. Memory is what a process grows by while it trains.
+do that, so its user writes a cell loop. Memory is what a process grows by while it trains. Both sides as on a
+machine without AVX-512: set OPENBLAS_CORETYPE=Haswell, ATEN_CPU_CAPABILITY=avx2, and ONEDNN_MAX_CPU_ISA and
+MKL_ENABLE_INSTRUCTIONS to AVX2.
 """
 
 from __future__ import annotations
