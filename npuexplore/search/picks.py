@@ -84,12 +84,11 @@ def choose_picks(
             "no evaluated plan keeps every limit; raise a limit, allow more sparsity or search longer"
         )
     within = feasible & (objectives[:, names.index(LOSS)] <= loss_limit_db)
-    single = np.ones(len(objectives), bool) if single is None else single
     table = _Table(
         objectives,
         tuple(names),
         np.array(structures),
-        single,
+        np.ones(len(objectives), bool) if single is None else single,
         loss_limit_db,
         np.array([""] * len(objectives) if parts is None else parts),
         () if parts is None else tuple(part_order),
