@@ -75,8 +75,8 @@ def best_of(picks: Sequence[Record], results: Record) -> Record | None:
 
 
 def _is_balance(pick: Record, results: Record) -> bool:
-    """The knee of a shortlist or that of one of its parts, or a rival that has beaten it."""
-    stands_for = pick["name"].partition("-rival-")[0]
+    """The knee of a shortlist or that of one of its parts in any round, or a rival that has beaten it."""
+    stands_for = pick["name"].removesuffix(f"-r{pick.get('round', 1)}").partition("-rival-")[0]
     return is_shortlist(results) and stands_for in (KNEE, balance_of(pick["profile"]))
 
 

@@ -91,10 +91,12 @@ def test_a_balance_that_is_not_in_the_limits_gives_way_to_the_fastest_pick(resul
     assert rows_of(shortlist.parts_table(results))[1]["best pick"] == "weight"
 
 
-def test_a_plan_that_has_beaten_a_balance_stands_for_it(results):
-    pick_named(results, "on-stm32f746")["name"] = "on-stm32f746-rival-1"
+@pytest.mark.parametrize(("suffix", "number"), [("-rival-1", 1), ("-r2", 2), ("-rival-1-r2", 2)])
+def test_a_balance_of_a_later_round_or_what_has_beaten_it_stands_for_it(results, suffix, number):
+    name = f"on-stm32f746{suffix}"
+    pick_named(results, "on-stm32f746").update({"name": name, "round": number})
     pick_named(results, "weight")["estimates"]["latency_ms"] = 1.0
-    assert rows_of(shortlist.parts_table(results))[1]["best pick"] == "on-stm32f746-rival-1"
+    assert rows_of(shortlist.parts_table(results))[1]["best pick"] == name
 
 
 def test_plans_that_competed_are_for_the_part_of_the_pick_that_came_of_them(results):
