@@ -1,6 +1,7 @@
 """The command line as a program of its own, and what it answered."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -33,8 +34,14 @@ def program(*arguments, environment=(), **settings):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **dict(environment)},
+        preexec_fn=_hear_interrupts,
         **settings,
     )
+
+
+def _hear_interrupts():
+    """Tests that run in the background of a shell inherit that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def output_of(process, timeout=120):
