@@ -1,10 +1,11 @@
 """What is the best front of the full model that anyone has found?
 
-python benchmarks/best_known_front.py     (extra `bench`; a few minutes of one core)
+python benchmarks/best_known_front.py     (extra `bench`; a few minutes of one core; --energy: with energy)
 
 The union of the separable front within 3 %, looked at with the full model, three evolutions of a million
 evaluations and pymoo's NSGA-II of 200,000: docs/results/search/best-known.npz holds the designs that no other
-beats and their figures, best-known.json its SHA-256, how it was made, and its hypervolume.
+beats and their figures, best-known.json its SHA-256, how it was made, and its hypervolume; with energy these
+are best-known-energy.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from front_problem import FOLDER, WORST, Problem, load_problem, problem_digest
+from front_problem import (
+    FOLDER,
+    PLAIN,
+    WITH_ENERGY,
+    WORST,
+    Problem,
+    Question,
+    load_problem,
+    problem_digest,
+)
 from front_searches import Row, by_evolution, by_pymoo, by_tolerance, front_of, peers_are_here, timed
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +38,7 @@ from npuexplore.documents.atomic import write_bytes, write_json
 from npuexplore.errors import BadInput, NpuexploreError
 
 COMMAND = "python benchmarks/best_known_front.py"
+FRONT, DESCRIBED = "best-known.npz", "best-known.json"
 SCHEMA = "npuexplore.best_known/1"
 EVOLVED, SEEDS, PYMOO = 1_000_000, (101, 102, 103), 200_000
 LARGEST_BYTES = 2_000_000
@@ -42,10 +53,14 @@ class BestKnown:
     rows: np.ndarray
     """(F, K) choice indices."""
     objectives: np.ndarray
-    """(F, 3) log10 ms, log10 bytes, dB."""
+    """(F, M) log10 of ms, bytes and uJ, dB."""
     volume: float
     """Of the front, its figures scaled to 0..1, below WORST in each."""
     document: dict[str, Any]
+
+
+def command(question: Question) -> str:
+    return f"{COMMAND} --energy" if question == WITH_ENERGY else COMMAND
 
 
 def scaled_to(reference: np.ndarray, objectives: np.ndarray) -> np.ndarray:
@@ -93,9 +108,9 @@ def made(problem: Problem, evolved: int, pymoo: int) -> tuple[bytes, dict[str, A
     kept = {tuple(row) for row in rows.tolist()}
     return content, {
         "schema": SCHEMA,
-        "command": COMMAND,
+        "command": command(problem.question),
         "sha256": hashlib.sha256(content).hexdigest(),
-        "problem_sha256": problem_digest(),
+        "problem_sha256": problem_digest(problem.question),
         "points": len(rows),
         "hypervolume": volume,
         "searches": {
@@ -113,45 +128,50 @@ def made(problem: Problem, evolved: int, pymoo: int) -> tuple[bytes, dict[str, A
 
 def read_best_known(problem: Problem, folder: Path = FOLDER) -> BestKnown:
     """The front that is kept, checked. Raises BadInput where it is missing, changed or stale."""
-    path, described = folder / "best-known.npz", folder / "best-known.json"
+    question, again = problem.question, command(problem.question)
+    path, described = (question.kept(name, folder) for name in (FRONT, DESCRIBED))
     if not (path.is_file() and described.is_file()):
-        raise BadInput(f"{path.name}: no best-known front; make one: {COMMAND}")
+        raise BadInput(f"{path.name}: no best-known front; make one: {again}")
     content, document = path.read_bytes(), json.loads(described.read_text(encoding="utf-8"))
     digest = hashlib.sha256(content).hexdigest()
     if digest != document["sha256"]:
         raise BadInput(
             f"{path.name}: SHA-256 is {digest[:12]}..., and {described.name} says "
-            f"{document['sha256'][:12]}...; take both from one commit, or make them again: {COMMAND}"
+            f"{document['sha256'][:12]}...; take both from one commit, or make them again: {again}"
         )
-    if document["problem_sha256"] != problem_digest():
-        raise _stale(path, "the space or the measured losses are others than when it was made")
+    if document["problem_sha256"] != problem_digest(question):
+        raise _stale(path, again, "the space or the measured losses are others than when it was made")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         rows, objectives = arrays["rows"].astype(np.int64), arrays["objectives"]
     other = (np.abs(problem.full(rows) - objectives) > SAME).any(axis=1)
     if other.any():
-        raise _stale(path, f"the model says something else of {other.sum():,} of its {len(rows):,} designs")
+        raise _stale(
+            path, again, f"the model says something else of {other.sum():,} of its {len(rows):,} designs"
+        )
     return BestKnown(rows, objectives, document["hypervolume"], document)
 
 
-def _stale(path: Path, why: str) -> BadInput:
-    return BadInput(f"{path.name}: the front is stale: {why}; make it again: {COMMAND}")
+def _stale(path: Path, again: str, why: str) -> BadInput:
+    return BadInput(f"{path.name}: the front is stale: {why}; make it again: {again}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--energy", action="store_true", help="energy is an objective as well")
     parser.add_argument("--evolved", type=int, default=EVOLVED, help="evaluations of each evolution")
     parser.add_argument("--pymoo", type=int, default=PYMOO, help="evaluations of pymoo")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the front")
     options = parser.parse_args()
+    question = WITH_ENERGY if options.energy else PLAIN
     try:
         peers_are_here()
         with threadpool_limits(1):
-            content, document = made(load_problem(), options.evolved, options.pymoo)
+            content, document = made(load_problem(question), options.evolved, options.pymoo)
     except NpuexploreError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    write_bytes(options.output / "best-known.npz", content)
-    write_json(options.output / "best-known.json", document)
+    write_bytes(question.kept(FRONT, options.output), content)
+    write_json(question.kept(DESCRIBED, options.output), document)
     print(json.dumps(document, indent=2))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -10,10 +10,10 @@ Rows = Mapping[str, Mapping[str, Any]]
 HEAD = """# How much of the front searches find
 
 Written by `python benchmarks/search_front.py --keep` (extra `bench`: pymoo 0.6.2, moocore 0.3.2); every
-figure is one of `search-front.json`. `{network}` on `{part}`, {designs:.3g} designs: mean latency, flash
-and loss of quality, no limits, one seed. Seconds are of the process on one core. Hypervolume is in log10
-of time and bytes and in linear dB, from the ideal to 1.1 times the way to the worst of the reference
-front. The profile states no energy, so energy is no objective here.
+figure is one of `search-front.json` or, with `--energy`, of `search-front-energy.json`. `{network}` on
+`{part}`, {designs:.3g} designs: mean latency, flash and loss of quality, no limits, one seed; below also
+with energy per frame. Seconds are of the process on one core. Hypervolume is in log10 of time, bytes and
+energy and in linear dB, from the ideal to 1.1 times the way to the worst of the reference front.
 """
 
 LOSSES = """## The losses
@@ -44,6 +44,13 @@ fit has seen, before retraining:
 How skipped frames and zeros act on each other was not measured; the two add up in both models.
 """
 
+WITH_ENERGY = """# With energy
+
+`{part}` is the same part with energy per MAC, byte and cycle
+(`benchmarks/ethos-u55-128-energy.yaml`): no figures of the part itself are published, so those of its class
+are assumed. They compare searches, and say nothing about the part.
+"""
+
 SEPARABLE = """## Losses that add up
 
 Share of the front within 1 % and 0.005 dB of every design. Tables of all layers' choices
@@ -54,9 +61,9 @@ second, selection included.
 
 FULL = """## Losses that act on each other
 
-Share of the best-known front, {points:,} designs: `best-known.npz`, SHA-256
+Share of the best-known front, {points:,} designs: `{file}`, SHA-256
 `{sha256}`, made by
-`python benchmarks/best_known_front.py`. `auto` starts from elites of the separable front;
+`{command}`. `auto` starts from elites of the separable front;
 `study's auto` is what a study with `engine: auto` runs before Optuna's trials, which also searches each
 structure alone at the same evaluations in all: seconds include their tables. `evolve` looks at {rate:,}
 designs a second.
@@ -69,22 +76,29 @@ SOURCES = """What the best-known front is made of; `kept` are designs that no ot
 |---|---|---|---|---|---|"""
 
 
-def page(found: Mapping[str, Any]) -> str:
-    losses, best = found["losses"], found["best_known"]
+def page(plain: Mapping[str, Any], with_energy: Mapping[str, Any]) -> str:
+    losses = plain["losses"]
     shares = "\n".join(f"| {pair} | {share:+.4f} |" for pair, share in losses["coupling"].items())
     models = {
         key: "{mean_error_db:g} | {kendall_tau:g}".format(**losses[key]) for key in ("summed", "coupled")
     }
-    full = FULL.format(rate=found["full_evaluations_per_s"], **best)
     return "\n".join(
         [
-            HEAD.format(**found),
+            HEAD.format(**plain),
             LOSSES.format(**{**losses, **models}, shares=shares),
-            f"{SEPARABLE.format(**found)}\n{COLUMNS}\n{rows_of(found['separable'])}\n",
-            f"{full}\n{COLUMNS}\n{rows_of(found['full_model'])}\n",
-            f"{SOURCES}\n{rows_of(best['searches'])}\n",
+            *tables(plain),
+            WITH_ENERGY.format(**with_energy),
+            *tables(with_energy),
         ]
     )
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[str]:
+    best = found["best_known"]
+    full = FULL.format(rate=found["full_evaluations_per_s"], **best)
+    yield f"{SEPARABLE.format(**found)}\n{COLUMNS}\n{rows_of(found['separable'])}\n"
+    yield f"{full}\n{COLUMNS}\n{rows_of(found['full_model'])}\n"
+    yield f"{SOURCES}\n{rows_of(best['searches'])}\n"
 
 
 def rows_of(rows: Rows) -> str:

@@ -1,10 +1,11 @@
 """The problem that searches are compared on: a space, a part, and losses as they were measured.
 
-`tinylstm` on ethos-u55-128 with at least 1e14 designs: mean latency, flash and loss of quality. What layers
-lose alone and together lies in docs/results/search/losses.json (benchmarks/one_shot_losses.py). Alone, losses
-add up, on straight lines between measured sparsities: the sensitivity model of studies. Together, two layers
-lose a share of the smaller of their losses on top, as fitted to measured pairs, and never less than the worse
-of them alone: that is no sum over layers.
+`tinylstm` on ethos-u55-128 with at least 1e14 designs: mean latency, flash and loss of quality, and for
+`WITH_ENERGY` energy, whose figures are assumed, as the part states none. What layers lose alone and together
+lies in docs/results/search/losses.json (benchmarks/one_shot_losses.py). Alone, losses add up, on straight
+lines between measured sparsities: the sensitivity model of studies. Together, two layers lose a share of the
+smaller of their losses on top, as fitted to measured pairs, and never less than the worse of them alone: that
+is no sum over layers.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scipy.stats import kendalltau
 from npuexplore.compression.plan import PlanBatch
 from npuexplore.errors import BadInput
 from npuexplore.hardware.load import load_profile
+from npuexplore.hardware.profile import HardwareProfile
 from npuexplore.pipeline.quality import SensitivityModel, bits_keys, sensitivity_model, skip_keys, zeros_keys
 from npuexplore.search.engines.auto import by_factors
 from npuexplore.search.engines.layers import rate_column
@@ -34,8 +36,7 @@ from npuexplore.workload.load import load_network
 FOLDER = Path(__file__).parents[1] / "docs" / "results" / "search"
 LOSSES = FOLDER / "losses.json"
 
-PART, NETWORK = "ethos-u55-128", "tinylstm"
-OBJECTIVES = ("mean_latency_ms", "flash_bytes", "quality_loss_db")
+NETWORK = "tinylstm"
 SPEC = SpaceSpec(
     sparsity_frac=tuple(round(0.02 * step, 2) for step in range(50)),
     blocks=((1, 4), (1, 16), (2, 16), (4, 4), (8, 8), (16, 1), (16, 16)),
@@ -46,6 +47,35 @@ RECOVERY_FRAC = 0.2
 """What retraining is expected to leave of losses, as in studies before any pick was retrained."""
 WORST = 1.1
 """Where hypervolume ends, on the way from the ideal to the worst of the reference front."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the space."""
+
+    part: str
+    """Shipped profile, or path of a profile YAML."""
+    objectives: tuple[str, ...]
+    """The loss of quality last."""
+    suffix: str = ""
+    """Of the names of files that are kept."""
+
+    @property
+    def profile(self) -> HardwareProfile:
+        return load_profile(self.part)
+
+    def kept(self, name: str, folder: Path = FOLDER) -> Path:
+        """Where a file lies: of `best-known.npz` maybe `best-known-energy.npz`."""
+        path = folder / name
+        return path.with_stem(path.stem + self.suffix)
+
+
+PLAIN = Question("ethos-u55-128", ("mean_latency_ms", "flash_bytes", "quality_loss_db"))
+WITH_ENERGY = Question(
+    str(Path(__file__).with_name("ethos-u55-128-energy.yaml")),
+    ("mean_latency_ms", "flash_bytes", "energy_uj", "quality_loss_db"),
+    "-energy",
+)
 
 Row = Mapping[str, Any]
 Coupling = Mapping[tuple[int, int], float]
@@ -153,13 +183,14 @@ def looked_up(losses: Mapping[int, float], keys: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Problem:
-    """Design rows (P, K) to (P, 3): log10 ms, log10 bytes, dB."""
+    """Design rows (P, K) to (P, M): log10 of ms, bytes and uJ, dB."""
 
     model: SeparableModel
     coupling: Coupling
+    question: Question = PLAIN
 
     def summed(self, rows: np.ndarray) -> np.ndarray:
-        return by_factors(self.model.evaluate(rows).objectives, OBJECTIVES)
+        return by_factors(self.model.evaluate(rows).objectives, self.question.objectives)
 
     def full(self, rows: np.ndarray) -> np.ndarray:
         losses, asked = self.model.losses, self.model.look_up
@@ -167,7 +198,7 @@ class Problem:
         own = np.stack([each[choices[:, layer]] for layer, each in enumerate(losses.of_layers)], axis=1)
         apart = losses.of(choices, rows[:, rate_column(self.model.space)]) - own.sum(axis=1)
         found = asked.with_losses(rows, apart + together(own, self.coupling))
-        return by_factors(found.objectives, OBJECTIVES)
+        return by_factors(found.objectives, self.question.objectives)
 
     def loss_db(self, plans: PlanBatch) -> np.ndarray:
         """(P,) what `full` says of plans, in dB."""
@@ -204,23 +235,24 @@ class Problem:
         return [len(parameter.choices) for parameter in self.model.space.parameters]
 
 
-def load_problem() -> Problem:
+def load_problem(question: Question = PLAIN) -> Problem:
     """Tables of all layers' choices (seconds). Raises BadInput where losses were not measured."""
     losses = measured_losses()
     model = separable_model(
         problem_space(),
-        load_profile(PART),
-        objectives=OBJECTIVES,
+        question.profile,
+        objectives=question.objectives,
         constraints=(),
         loss_db=summed_model(losses).loss_db,
     )
-    return Problem(model, fitted_coupling(losses))
+    return Problem(model, fitted_coupling(losses), question)
 
 
-def problem_digest() -> str:
+def problem_digest(question: Question = PLAIN) -> str:
     """Of the space and the measured losses; what the part makes of them is looked at design by design."""
     parameters = [[each.name, list(each.choices)] for each in problem_space().parameters]
     losses = measured_losses()
     coupling = [[*pair, share] for pair, share in fitted_coupling(losses).items()]
-    made_of = [PART, NETWORK, OBJECTIVES, parameters, RECOVERY_FRAC, losses["rows"], coupling]
+    part, objectives = Path(question.part).stem, question.objectives
+    made_of = [part, NETWORK, objectives, parameters, RECOVERY_FRAC, losses["rows"], coupling]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from front_problem import NETWORK, OBJECTIVES, PART, Problem, measured_losses, summed_model
+from front_problem import NETWORK, Problem, measured_losses, summed_model
 
 from npuexplore.compression.plan import PlanBatch
 from npuexplore.cost.estimate import estimate
 from npuexplore.errors import EnvironmentLacking
-from npuexplore.hardware.load import load_profile
 from npuexplore.search.driver import run_search
 from npuexplore.search.engines.auto import auto_search, by_factors
 from npuexplore.search.engines.candidates import found_by_engine
@@ -24,14 +23,14 @@ from npuexplore.search.engines.dynamic import Tolerance
 from npuexplore.search.engines.evolve import Evolution, evolve
 from npuexplore.search.engines.exact import exact_search
 from npuexplore.search.engines.look_up import LookUp, look_up
-from npuexplore.search.evaluation import Evaluation
+from npuexplore.search.evaluation import Evaluate, Evaluation
 from npuexplore.search.pareto import distinct, nondominated
 from npuexplore.search.space import Space, random_choices
 from npuexplore.search.spec import SearchSpec
 from npuexplore.workload.load import load_network
 
 Points = Callable[[np.ndarray], np.ndarray]
-"""Design rows (P, K) to minimised figures (P, 3)."""
+"""Design rows (P, K) to minimised figures (P, M)."""
 Found = tuple[np.ndarray, np.ndarray]
 """Design rows and their figures."""
 
@@ -83,22 +82,30 @@ def by_auto(problem: Problem, points: Points, evaluations: int, seed: int) -> Fo
     return found.genomes, found.objectives
 
 
-def by_study(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:
-    """What a study with `engine: auto` runs before Optuna's trials: each structure alone too."""
-    part, network, whole = load_profile(PART), load_network(NETWORK), problem.model.space
+def estimated(problem: Problem, loss_db: Callable[[PlanBatch], np.ndarray]) -> Evaluate:
+    """Plans by the whole estimator, as studies ask it, and `loss_db`."""
+    part, network = problem.question.profile, load_network(NETWORK)
+    *of_costs, _ = problem.question.objectives
 
     def evaluate(plans: PlanBatch) -> Evaluation:
         costs = estimate(part, network, plans)
-        columns = [costs.mean_latency_ms, costs.flash_bytes.astype(float), problem.loss_db(plans)]
-        return Evaluation(np.stack(columns, axis=1), np.zeros((len(plans), 0)), ())
+        columns = [np.asarray(getattr(costs, name), float) for name in of_costs]
+        return Evaluation(np.stack([*columns, loss_db(plans)], axis=1), np.zeros((len(plans), 0)), ())
+
+    return evaluate
+
+
+def by_study(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:
+    """What a study with `engine: auto` runs before Optuna's trials: each structure alone too."""
+    part, whole, objectives = problem.question.profile, problem.model.space, problem.question.objectives
 
     def modelled(space: Space) -> LookUp:
         if space is whole:
             return replace(problem.model.look_up, loss_db=problem.loss_db)
-        return look_up(space, part, objectives=OBJECTIVES, constraints=(), loss_db=problem.loss_db)
+        return look_up(space, part, objectives=objectives, constraints=(), loss_db=problem.loss_db)
 
-    spec = SearchSpec(engine="auto", evaluations=evaluations, objectives=OBJECTIVES)
-    rows = found_by_engine(whole, spec, evaluate, modelled, seed=seed).rows
+    spec = SearchSpec(engine="auto", evaluations=evaluations, objectives=objectives)
+    rows = found_by_engine(whole, spec, estimated(problem, problem.loss_db), modelled, seed=seed).rows
     return rows, points(rows)
 
 
@@ -109,18 +116,13 @@ def by_chance(problem: Problem, points: Points, evaluations: int, seed: int) -> 
 
 def by_driver(problem: Problem, evaluations: int, seed: int) -> Found:
     """What `study run` does: Optuna's NSGA-II in islands, the full estimator, a journal."""
-    part, network, losses = load_profile(PART), load_network(NETWORK), summed_model(measured_losses())
-
-    def evaluate(plans: PlanBatch) -> Evaluation:
-        costs = estimate(part, network, plans)
-        columns = [costs.mean_latency_ms, costs.flash_bytes.astype(float), losses.loss_db(plans)]
-        return Evaluation(np.stack(columns, axis=1), np.zeros((len(plans), 0)), ())
-
-    spec = SearchSpec(trials=evaluations, objectives=OBJECTIVES)
+    evaluate = estimated(problem, summed_model(measured_losses()).loss_db)
+    spec = SearchSpec(trials=evaluations, objectives=problem.question.objectives)
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.log"
         found = run_search(problem.model.space, spec, evaluate, journal=journal, seed=seed)
-    return np.zeros((len(found.objectives), 0), np.int64), by_factors(found.objectives, OBJECTIVES)
+    figures = by_factors(found.objectives, spec.objectives)
+    return np.zeros((len(figures), 0), np.int64), figures
 
 
 def by_optuna(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:
@@ -129,7 +131,7 @@ def by_optuna(problem: Problem, points: Points, evaluations: int, seed: int) -> 
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.NSGAIISampler(population_size=50, seed=seed)
-    study = optuna.create_study(directions=["minimize"] * 3, sampler=sampler)
+    study = optuna.create_study(directions=["minimize"] * len(problem.question.objectives), sampler=sampler)
     rows: list[list[int]] = []
 
     def objective(trial: optuna.Trial) -> tuple[float, ...]:
@@ -150,13 +152,13 @@ def by_pymoo(problem: Problem, points: Points, evaluations: int, seed: int) -> F
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
     from pymoo.optimize import minimize
 
-    sizes = np.array(problem.sizes)
+    sizes, figures = np.array(problem.sizes), len(problem.question.objectives)
     rows: list[np.ndarray] = []
     asked: list[np.ndarray] = []
 
     class Space(Designs):
         def __init__(self) -> None:
-            super().__init__(n_var=len(sizes), n_obj=3, xl=0, xu=sizes - 1, vtype=int)
+            super().__init__(n_var=len(sizes), n_obj=figures, xl=0, xu=sizes - 1, vtype=int)
 
         def _evaluate(self, designs: np.ndarray, out: dict[str, Any], *_: Any, **__: Any) -> None:
             rows.append(designs.astype(np.int64))

@@ -2,14 +2,14 @@
 
 python benchmarks/search_front.py --json
 Peers come with the `bench` extra (pymoo, moocore); --no-peers leaves them out. --keep writes what is found to
-docs/results/search.
+docs/results/search. --energy asks for energy as well, of which figures are assumed.
 
 tinylstm on ethos-u55-128 with at least 1e14 designs; mean latency, flash and loss of quality
-(benchmarks/front_problem.py). Hypervolume in log10 of time and bytes and in linear dB, from the ideal to 1.1
-times the way to the worst of a reference: where losses add up, the front within 1 % and 0.005 dB of every
-design (search/engines/exact.py); where they do not, the best-known front that is kept beside the results
-(benchmarks/best_known_front.py). Seconds are of the process, so that other work on the machine does not
-count.
+(benchmarks/front_problem.py). Hypervolume in log10 of time, bytes and energy and in linear dB, from the ideal
+to 1.1 times the way to the worst of a reference: where losses add up, the front within 1 % and 0.005 dB of
+every design (search/engines/exact.py); where they do not, the best-known front that is kept beside the
+results (benchmarks/best_known_front.py). Seconds are of the process, so that other work on the machine does
+not count.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from best_known_front import BestKnown, read_best_known, scaled_to, volume_of
+from best_known_front import FRONT, BestKnown, read_best_known, scaled_to, volume_of
 from front_page import page
 from front_problem import (
     FOLDER,
     NETWORK,
-    PART,
+    PLAIN,
+    WITH_ENERGY,
     WORST,
     Problem,
+    Question,
     load_problem,
     losses_document,
     measured_losses,
@@ -55,14 +57,15 @@ from npuexplore.documents.atomic import write_json, write_text
 from npuexplore.errors import NpuexploreError
 from npuexplore.search.pareto import hypervolume
 
+MEASURED = "search-front.json"
 SCHEMA = "npuexplore.benchmark.search_front/1"
 
 
-def measured(seed: int, *, peers: bool) -> dict[str, Any]:
+def measured(question: Question, seed: int, *, peers: bool) -> dict[str, Any]:
     if peers:
         peers_are_here()
     start = time.process_time()
-    problem = load_problem()
+    problem = load_problem(question)
     tables_s = time.process_time() - start
     best_known = read_best_known(problem)
     rows, resident_mb = separable_rows(problem, seed, peers=peers)
@@ -78,8 +81,9 @@ def measured(seed: int, *, peers: bool) -> dict[str, Any]:
     }
     return {
         "schema": SCHEMA,
-        "part": PART,
+        "part": question.profile.name,
         "network": NETWORK,
+        "objectives": list(question.objectives),
         "designs": problem.model.space.designs,
         "layer_states": problem.model.tables.rows,
         "tables_seconds": round(tables_s, 2),
@@ -89,6 +93,8 @@ def measured(seed: int, *, peers: bool) -> dict[str, Any]:
         "full_model": full,
         "losses": losses_document(measured_losses()),
         "best_known": {
+            "file": question.kept(FRONT).name,
+            "command": best_known.document["command"],
             "sha256": best_known.document["sha256"],
             "points": len(best_known.rows),
             "searches": best_known.document["searches"],
@@ -189,6 +195,7 @@ def headline(separable: dict[str, Any], full: dict[str, Any], tables_s: float) -
 
 def show(found: dict[str, Any]) -> None:
     print(f"{found['network']} on {found['part']}, {found['designs']:.3g} designs, one core")
+    print(f"objectives: {', '.join(found['objectives'])}")
     print(f"tables of all layers' choices: {found['tables_seconds']:.1f} s")
     for title, key in (
         ("losses add up; share of the 1 % front's hypervolume", "separable"),
@@ -205,19 +212,22 @@ def show(found: dict[str, Any]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--energy", action="store_true", help="energy is an objective as well")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--json", action="store_true", dest="as_json")
     parser.add_argument("--keep", action="store_true", help="write docs/results/search as well")
     options = parser.parse_args()
+    question = WITH_ENERGY if options.energy else PLAIN
     try:
         with threadpool_limits(1):
-            found = measured(options.seed, peers=not options.no_peers)
+            found = measured(question, options.seed, peers=not options.no_peers)
     except NpuexploreError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     if options.keep:
-        write_json(FOLDER / "search-front.json", found)
-        write_text(FOLDER / "README.md", page(found))
+        write_json(question.kept(MEASURED), found)
+        both = [json.loads(each.kept(MEASURED).read_text(encoding="utf-8")) for each in (PLAIN, WITH_ENERGY)]
+        write_text(FOLDER / "README.md", page(*both))
     if options.as_json:
         print(json.dumps(found, indent=2))
     else:

@@ -9,13 +9,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from npuexplore.cost.estimate import estimate
 from npuexplore.errors import BadInput
-from npuexplore.hardware.load import load_profile
 from npuexplore.search.engines.separable import separable_model
 from npuexplore.search.pareto import nondominated
 from npuexplore.search.space import plans_from, random_choices, space_for
@@ -41,6 +41,7 @@ class Model:
     """A full model that says what it is told to."""
 
     objectives: np.ndarray
+    question: Any = problems.PLAIN
 
     def full(self, rows: np.ndarray) -> np.ndarray:
         return self.objectives
@@ -53,14 +54,20 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def kept() -> tuple[np.ndarray, np.ndarray]:
-    with np.load(FOLDER / "best-known.npz", allow_pickle=False) as arrays:
+def kept(question: Any = problems.PLAIN) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(question.kept(fronts.FRONT), allow_pickle=False) as arrays:
         return arrays["rows"].astype(np.int64), arrays["objectives"]
 
 
-def test_the_front_that_is_kept_is_read() -> None:
-    rows, objectives = kept()
-    found = fronts.read_best_known(Model(objectives))
+QUESTIONS = pytest.mark.parametrize(
+    "question", [problems.PLAIN, problems.WITH_ENERGY], ids=["plain", "energy"]
+)
+
+
+@QUESTIONS
+def test_the_front_that_is_kept_is_read(question: Any) -> None:
+    rows, objectives = kept(question)
+    found = fronts.read_best_known(Model(objectives, question))
     assert (found.rows == rows).all()
     assert found.document["points"] == len(rows)
     assert nondominated(objectives).all()
@@ -93,36 +100,38 @@ def test_a_front_that_is_missing_says_how_to_make_it(tmp_path: Path) -> None:
         fronts.read_best_known(Model(np.zeros((0, 3))), tmp_path)
 
 
-def test_the_estimator_says_today_what_the_front_says() -> None:
-    rows, objectives = kept()
+@QUESTIONS
+def test_the_estimator_says_today_what_the_front_says(question: Any) -> None:
+    rows, objectives = kept(question)
     some = np.linspace(0, len(rows) - 1, 25).astype(int)
     plans = plans_from(problems.problem_space(), rows[some])
-    costs = estimate(load_profile(problems.PART), load_network(problems.NETWORK), plans)
-    assert np.log10(costs.mean_latency_ms) == pytest.approx(objectives[some, 0], abs=1e-9)
-    assert np.log10(costs.flash_bytes) == pytest.approx(objectives[some, 1], abs=1e-9)
+    costs = estimate(question.profile, load_network(problems.NETWORK), plans)
+    for column, name in enumerate(question.objectives[:-1]):
+        assert np.log10(getattr(costs, name)) == pytest.approx(objectives[some, column], abs=1e-9)
 
 
-def test_what_layers_lose_alone_adds_up_to_the_sensitivity_model() -> None:
+@QUESTIONS
+def test_what_layers_lose_alone_adds_up_to_the_sensitivity_model(question: Any) -> None:
     small = problems.SPEC.model_copy(update={"sparsity_frac": (0.0, 0.5, 0.9), "blocks": ((4, 4),)})
     space = space_for(small, load_network(problems.NETWORK))
     measured = problems.summed_model(problems.measured_losses())
     model = separable_model(
         space,
-        load_profile(problems.PART),
-        objectives=problems.OBJECTIVES,
+        question.profile,
+        objectives=question.objectives,
         constraints=(),
         loss_db=measured.loss_db,
     )
     rows = random_choices(space, np.random.default_rng(7), 300)
     summed_db = measured.loss_db(plans_from(space, rows))
-    alone = problems.Problem(model, {})
-    assert alone.full(rows)[:, 2] == pytest.approx(summed_db, abs=1e-9)
-    assert alone.summed(rows)[:, 2] == pytest.approx(summed_db, abs=1e-9)
-    coupled = problems.Problem(model, {(0, 1): -0.5})
-    assert (coupled.full(rows)[:, 2] < summed_db).any()
+    alone = problems.Problem(model, {}, question)
+    assert alone.full(rows)[:, -1] == pytest.approx(summed_db, abs=1e-9)
+    assert alone.summed(rows)[:, -1] == pytest.approx(summed_db, abs=1e-9)
+    coupled = problems.Problem(model, {(0, 1): -0.5}, question)
+    assert (coupled.full(rows)[:, -1] < summed_db).any()
     plans = plans_from(space, rows)
-    assert coupled.loss_db(plans) == pytest.approx(coupled.full(rows)[:, 2], abs=1e-9)
-    assert (coupled.full(rows)[:, :2] == alone.full(rows)[:, :2]).all()
+    assert coupled.loss_db(plans) == pytest.approx(coupled.full(rows)[:, -1], abs=1e-9)
+    assert (coupled.full(rows)[:, :-1] == alone.full(rows)[:, :-1]).all()
 
 
 def test_layers_together_never_lose_less_than_the_worst_alone() -> None:
@@ -145,8 +154,16 @@ def test_a_pair_that_loses_half_of_the_smaller_on_top_is_fitted_so() -> None:
 
 
 def test_the_page_says_what_was_measured() -> None:
-    found = json.loads((FOLDER / "search-front.json").read_text(encoding="utf-8"))
-    assert (FOLDER / "README.md").read_text(encoding="utf-8") == benchmark("front_page").page(found)
-    document = json.loads((FOLDER / "best-known.json").read_text(encoding="utf-8"))
-    assert found["best_known"] == {key: document[key] for key in ("sha256", "points", "searches")}
-    assert found["losses"] == problems.losses_document(problems.measured_losses())
+    questions = (problems.PLAIN, problems.WITH_ENERGY)
+    both = [
+        json.loads(question.kept("search-front.json").read_text(encoding="utf-8")) for question in questions
+    ]
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == benchmark("front_page").page(*both)
+    for question, found in zip(questions, both, strict=True):
+        document = json.loads(question.kept(fronts.DESCRIBED).read_text(encoding="utf-8"))
+        named = ("command", "sha256", "points", "searches")
+        assert found["best_known"] == {
+            "file": question.kept(fronts.FRONT).name,
+            **{key: document[key] for key in named},
+        }
+        assert found["losses"] == problems.losses_document(problems.measured_losses())

@@ -32,9 +32,9 @@ class Evolution:
     crossover_frac: float = 0.9
     """Share of children that have two parents."""
     mutated_genes: float = 1.0
-    """Genes of a child that change, on average."""
-    step_frac: float = 0.5
-    """Share of changes that go to a neighbouring choice rather than to any."""
+    """Genes of a child that change, on average; each as often as the logarithm of its choices says."""
+    step_frac: float = 0.2
+    """Standard deviation of a change, as a share of the gene's choices."""
 
     def __post_init__(self) -> None:
         if self.population < 4 or self.evaluations < 1:
@@ -205,11 +205,10 @@ def _children(
     crossed = rng.random(count) < evolution.crossover_frac
     mixed = (rng.random((count, len(sizes))) < 0.5) & crossed[:, None]
     children = np.where(mixed, father, mother)
-    changes = rng.random(children.shape) < boldness * evolution.mutated_genes / len(sizes)
-    drawn = rng.integers(sizes, size=children.shape)
-    nearby = np.clip(children + rng.choice([-1, 1], size=children.shape), 0, sizes - 1)
-    stepping = rng.random(children.shape) < evolution.step_frac
-    return np.asarray(np.where(changes, np.where(stepping, nearby, drawn), children))
+    bits = np.log2(sizes)
+    changes = rng.random(children.shape) < boldness * evolution.mutated_genes * bits / max(bits.sum(), 1.0)
+    steps = np.rint(rng.normal(scale=evolution.step_frac * sizes, size=children.shape)).astype(np.int64)
+    return np.asarray(np.where(changes, np.clip(children + steps, 0, sizes - 1), children))
 
 
 def _front(pool: _Pool) -> _Pool:
