@@ -22,6 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from npuexplore.errors import UsageError
+from npuexplore.search.engines.offspring import children_of
 from npuexplore.search.engines.ranking import survivors
 from npuexplore.search.genes import Genes, Genome, choices_of
 from npuexplore.units import FloatArray, IntArray
@@ -30,8 +31,6 @@ BROOD = 32
 """Children that are looked at together for one that is new."""
 TRIES = 8
 """Broods, each bolder than the one before, until a random design is taken."""
-REACH = 10
-"""A step goes up to this part of a gene's choices away."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class EvolveSampler(BaseSampler):
 
     population : designs that are kept as parents. seed : of all choices; a random one if None. search_space :
     all parameters, if known before the first trial; else those that all trials so far had. mutated_genes :
-    genes of a child that change, on average.
+    genes of a child that are drawn for a change, on average.
 
     Takes any directions and constraints (`trial.set_constraint`), categorical, integer and float parameters;
     a float range without steps is a grid of 1001 values. Trials that others added are parents like its own.
@@ -197,10 +196,15 @@ class EvolveSampler(BaseSampler):
     def _child(self, rng: np.random.Generator, history: _History, running: set[Genome]) -> Genome:
         parents, sizes = history.parents(), history.genes.sizes
         for attempt in range(TRIES):
-            rate = min(0.5, (1.0 + attempt) * self._mutated_genes / len(sizes))
-            for row in _children(
-                rng, parents, sizes, crossover_frac=self._crossover_frac, rate=rate
-            ).tolist():
+            brood = children_of(
+                parents,
+                sizes,
+                BROOD,
+                rng,
+                crossover_frac=self._crossover_frac,
+                mutated_genes=(1.0 + attempt) * self._mutated_genes,
+            )
+            for row in brood.tolist():
                 genome = tuple(row)
                 if genome not in history.seen and genome not in running:
                     return genome
@@ -211,22 +215,6 @@ def _started(study: Study, genes: Genes, population: int) -> _History:
     signs = [1.0 if direction == StudyDirection.MINIMIZE else -1.0 for direction in study.directions]
     nothing = _Pool(np.zeros((0, len(genes.sizes)), np.int64), np.zeros((0, len(signs))), np.zeros(0))
     return _History(study.study_name, genes, np.array(signs), population, nothing)
-
-
-def _children(
-    rng: np.random.Generator, parents: IntArray, sizes: IntArray, *, crossover_frac: float, rate: float
-) -> IntArray:
-    """(BROOD, G) uniform crossover of two winners of tournaments (parents lie best first), then changes."""
-    pairs = rng.integers(len(parents), size=(4, BROOD))
-    mother, father = parents[np.minimum(pairs[0], pairs[1])], parents[np.minimum(pairs[2], pairs[3])]
-    crossed = rng.random((BROOD, 1)) < crossover_frac
-    children = np.where(crossed & (rng.random(mother.shape) < 0.5), father, mother)
-    reach = np.maximum(1, sizes // REACH)
-    steps = rng.choice([-1, 1], size=children.shape) * rng.integers(1, reach + 1, size=children.shape)
-    nearby = np.clip(children + steps, 0, sizes - 1)
-    anywhere = rng.integers(sizes, size=children.shape)
-    changed = np.where(rng.random(children.shape) < 0.5, nearby, anywhere)
-    return np.asarray(np.where(rng.random(children.shape) < rate, changed, children))
 
 
 def _unseen_random(rng: np.random.Generator, genes: Genes, seen: set[Genome]) -> Genome:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.errors import BadInput
+from npuexplore.search.engines.offspring import children_of
 from npuexplore.search.engines.ranking import excess_of, survivors
 from npuexplore.search.pareto import distinct, feasible_front
 from npuexplore.units import FloatArray, IntArray
@@ -32,9 +33,7 @@ class Evolution:
     crossover_frac: float = 0.9
     """Share of children that have two parents."""
     mutated_genes: float = 1.0
-    """Genes of a child that change, on average; each as often as the logarithm of its choices says."""
-    step_frac: float = 0.2
-    """Standard deviation of a change, as a share of the gene's choices."""
+    """Genes of a child that are drawn for a change, on average."""
 
     def __post_init__(self) -> None:
         if self.population < 4 or self.evaluations < 1:
@@ -171,7 +170,14 @@ def _brood(state: _State, evolution: Evolution, parents: IntArray, wanted: int) 
     found: list[IntArray] = []
     missing = wanted
     for attempt in range(TRIES):
-        children = _children(state, evolution, parents, 2 * missing, boldness=1.0 + attempt)
+        children = children_of(
+            parents,
+            state.sizes,
+            2 * missing,
+            state.rng,
+            crossover_frac=evolution.crossover_frac,
+            mutated_genes=(1.0 + attempt) * evolution.mutated_genes,
+        )
         new = _first_unseen(state, children, missing)
         found.append(new)
         missing -= len(new)
@@ -188,27 +194,6 @@ def _first_unseen(state: _State, children: IntArray, count: int) -> IntArray:
         if sum(map(len, taken)) >= count:
             break
     return np.concatenate(taken)
-
-
-def _children(
-    state: _State,
-    evolution: Evolution,
-    parents: IntArray,
-    count: int,
-    *,
-    boldness: float,
-) -> IntArray:
-    """Uniform crossover of two winners of tournaments (parents lie best first), then changes of genes."""
-    rng, sizes = state.rng, state.sizes
-    pairs = rng.integers(len(parents), size=(4, count))
-    mother, father = parents[np.minimum(pairs[0], pairs[1])], parents[np.minimum(pairs[2], pairs[3])]
-    crossed = rng.random(count) < evolution.crossover_frac
-    mixed = (rng.random((count, len(sizes))) < 0.5) & crossed[:, None]
-    children = np.where(mixed, father, mother)
-    bits = np.log2(sizes)
-    changes = rng.random(children.shape) < boldness * evolution.mutated_genes * bits / max(bits.sum(), 1.0)
-    steps = np.rint(rng.normal(scale=evolution.step_frac * sizes, size=children.shape)).astype(np.int64)
-    return np.asarray(np.where(changes, np.clip(children + steps, 0, sizes - 1), children))
 
 
 def _front(pool: _Pool) -> _Pool:
