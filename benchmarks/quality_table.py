@@ -54,7 +54,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "offline": {"method": "offline"},
 }
 PRUNING = ("learned", "gradual", "offline")
-PEER_UNITS = {"dense-488k": 176, "dense-334k": 142, "dense-195k": 104, "dense-111k": 74}
+PEER_UNITS = {"dense-488k": 176, "dense-334k": 142, "dense-195k": 104, "dense-165k": 93, "dense-111k": 74}
 """Units of both LSTMs of smaller dense networks, by their weights; the layer before the mask has half."""
 
 

@@ -1,12 +1,14 @@
-"""Babble and coloured noise, on voices that are tones."""
+"""Babble, coloured and generated noise, on voices that are tones."""
 
 import numpy as np
 import pytest
 
 from npuexplore.audio import pool
 from npuexplore.audio.augment import Augmentation
+from npuexplore.audio.noises import LEVEL
 from npuexplore.audio.pool import LONGEST_TALKERS, segment_pair
 from npuexplore.audio.sources import Recording, Split
+from npuexplore.audio.tones import HIGHEST_HZ, LOWEST_HZ, tones
 
 RATE_HZ, SAMPLES = 16_000, 16_000
 TONES_HZ = np.arange(300, 3_000, 100)
@@ -60,3 +62,44 @@ def test_recorded_noise_is_what_was_recorded(split, monkeypatch):
     for recorded in noises(split, monkeypatch, "recorded", count=3):
         spectrum = np.abs(np.fft.rfft(recorded * np.hanning(SAMPLES)))
         assert abs(int(spectrum.argmax()) - 50) <= 11
+
+
+def concentration(sound):
+    """Share of the power that the strongest hundredth of all frequencies has."""
+    power = np.sort(np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2)[::-1]
+    return power[: power.size // 100].sum() / power.sum()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tones_are_a_few_frequencies_at_the_level_of_other_noises(seed):
+    sound = tones(SAMPLES, RATE_HZ, np.random.default_rng(seed))
+    assert (sound.dtype, sound.shape) == (np.float32, (SAMPLES,))
+    assert np.sqrt(np.square(sound).mean()) == pytest.approx(LEVEL, rel=1e-3)
+    assert concentration(sound) > 0.6
+    spectrum = np.abs(np.fft.rfft(sound))
+    assert LOWEST_HZ - 5 < spectrum.argmax() < 16 * HIGHEST_HZ
+    assert sound.tobytes() == tones(SAMPLES, RATE_HZ, np.random.default_rng(seed)).tobytes()
+
+
+def test_some_tones_are_held_and_some_come_and_go():
+    levels = [
+        np.square(tones(SAMPLES, RATE_HZ, np.random.default_rng(seed)).reshape(20, -1)).mean(axis=1)
+        for seed in range(30)
+    ]
+    unsteady = [level.std() / level.mean() for level in levels]
+    assert min(unsteady) < 0.1
+    assert max(unsteady) > 0.8
+
+
+def test_generated_noise_takes_the_share_it_is_given(split):
+    def recorded_frac(generated_noise_frac, count=60):
+        settings = AS_RECORDED.model_copy(update={"generated_noise_frac": generated_noise_frac})
+        sounds = [
+            segment_pair(split, settings, index, samples=SAMPLES, rate_hz=RATE_HZ, seed=2)[1]
+            for index in range(count)
+        ]
+        return np.mean([39 <= np.abs(np.fft.rfft(sound)).argmax() <= 61 for sound in sounds])
+
+    assert recorded_frac(0.0) > 0.55
+    assert 0.2 < recorded_frac(0.5) < 0.55
+    assert recorded_frac(1.0) < 0.2
