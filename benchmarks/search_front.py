@@ -217,6 +217,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", dest="as_json")
     parser.add_argument("--keep", action="store_true", help="write docs/results/search as well")
     options = parser.parse_args()
+    if options.energy and options.no_peers:
+        parser.error("--energy: hypervolume of four objectives and 20,000 points needs moocore; drop --no-peers")
     question = WITH_ENERGY if options.energy else PLAIN
     try:
         with threadpool_limits(1):
