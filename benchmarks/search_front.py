@@ -218,7 +218,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="write docs/results/search as well")
     options = parser.parse_args()
     if options.energy and options.no_peers:
-        parser.error("--energy: hypervolume of four objectives and 20,000 points needs moocore; drop --no-peers")
+        parser.error("--energy: hypervolume of four objectives needs the peer moocore; leave --no-peers out")
     question = WITH_ENERGY if options.energy else PLAIN
     try:
         with threadpool_limits(1):
