@@ -66,8 +66,8 @@ class Augmentation(Model):
     roll_off_hz: FrequencyRange = (1_000.0, 4_000.0)
     roll_off_frac: Fraction = 0.5
     high_pass_hz: FrequencyRange = (60.0, 300.0)
-    generated_noise_frac: Fraction = 0.0
-    """Share of the noise segments made from formulas: tones and music, hum, knocks, fans, engines, rain."""
+    tonal_noise_frac: Fraction = 0.0
+    """Share of the noise segments that are generated tones: held notes and melodies."""
     slow_gain_db: Annotated[float, Field(ge=0.0, le=30.0)] = 6.0
     """Depth of slow level changes of the noise, on half of the items."""
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuexplore.audio.augment import Augmentation, change_speed, in_room, vary_voice
-from npuexplore.audio.noises import MAKERS
 from npuexplore.audio.sources import Recording, Split
 from npuexplore.audio.tones import tones
 from npuexplore.units import FloatArray
@@ -17,8 +16,6 @@ from npuexplore.units import FloatArray
 LONGEST_TALKERS = 6
 NOISE_KINDS = {"recorded": 0.7, "babble": 0.2, "coloured": 0.1}
 """Shares of the noise segments (assumed): recordings, 1-6 talkers, generated colours."""
-TONES_FRAC = 0.5
-"""Share of tones in the noise from formulas (assumed)."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,8 @@ def _noise_segment(
     rate_hz: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    if settings.generated_noise_frac and rng.random() < settings.generated_noise_frac:
-        return _generated(samples, rate_hz, rng)
+    if settings.tonal_noise_frac and rng.random() < settings.tonal_noise_frac:
+        return tones(samples, rate_hz, rng)
     kind = str(rng.choice(list(NOISE_KINDS), p=list(NOISE_KINDS.values())))
     if kind == "babble":
         talkers = [
@@ -139,13 +136,6 @@ def _noise_segment(
     stretch = int(samples * max(settings.noise_speed)) + 64
     faster = change_speed(random_crop(recording.samples, stretch, rng), rng.uniform(*settings.noise_speed))
     return random_crop(faster, samples, rng)
-
-
-def _generated(samples: int, rate_hz: int, rng: np.random.Generator) -> FloatArray:
-    """Tones, or noise of one of the other formulas."""
-    if rng.random() < TONES_FRAC:
-        return tones(samples, rate_hz, rng)
-    return list(MAKERS.values())[int(rng.integers(len(MAKERS)))](samples, rate_hz, rng)
 
 
 def _coloured(samples: int, rng: np.random.Generator) -> FloatArray:

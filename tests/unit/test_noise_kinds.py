@@ -1,4 +1,4 @@
-"""Babble, coloured and generated noise, on voices that are tones."""
+"""Babble, coloured noise and tones, on voices that are tones."""
 
 import numpy as np
 import pytest
@@ -91,9 +91,9 @@ def test_some_tones_are_held_and_some_come_and_go():
     assert max(unsteady) > 0.8
 
 
-def test_generated_noise_takes_the_share_it_is_given(split):
-    def recorded_frac(generated_noise_frac, count=60):
-        settings = AS_RECORDED.model_copy(update={"generated_noise_frac": generated_noise_frac})
+def test_tones_take_the_share_of_the_noise_that_they_are_given(split):
+    def recorded_frac(tonal_noise_frac, count=60):
+        settings = AS_RECORDED.model_copy(update={"tonal_noise_frac": tonal_noise_frac})
         sounds = [
             segment_pair(split, settings, index, samples=SAMPLES, rate_hz=RATE_HZ, seed=2)[1]
             for index in range(count)
