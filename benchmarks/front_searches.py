@@ -26,7 +26,7 @@ from npuexplore.search.engines.look_up import LookUp, look_up
 from npuexplore.search.evaluation import Evaluate, Evaluation
 from npuexplore.search.pareto import distinct, nondominated
 from npuexplore.search.space import Space, random_choices
-from npuexplore.search.spec import SearchSpec
+from npuexplore.search.spec import SearchSpec, population_for
 from npuexplore.workload.load import load_network
 
 Points = Callable[[np.ndarray], np.ndarray]
@@ -73,7 +73,8 @@ def by_tolerance(problem: Problem, eps_frac: float, points: Points) -> Found:
 
 
 def by_evolution(problem: Problem, points: Points, evaluations: int, seed: int) -> Found:
-    found = evolve(problem.sizes, unlimited(points), Evolution(evaluations), seed=seed)
+    evolution = Evolution(evaluations, population_for(evaluations))
+    found = evolve(problem.sizes, unlimited(points), evolution, seed=seed)
     return found.genomes, found.objectives
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -38,10 +39,20 @@ KEYS_OF: Mapping[str, frozenset[str]] = {
 OWN_KEYS = frozenset().union(*KEYS_OF.values())
 
 DEFAULTS_OF: Mapping[str, Mapping[str, float]] = {
-    "evolve": {"population": 200},
-    "auto": {"population": 200, "trials": 1_000, "screened_plans": 0, "eps_frac": 0.1, "eps_db": 0.05},
+    "evolve": {},
+    "auto": {"trials": 1_000, "screened_plans": 0, "eps_frac": 0.1, "eps_db": 0.05},
 }
 """What an engine takes for granted where that is not the key's own default."""
+EVALUATIONS, LARGEST_POPULATION = 100_000, 200
+
+
+def population_for(evaluations: int) -> int:
+    """Parents that an evolution keeps: more generations where there are few evaluations.
+
+    >>> [population_for(evaluations) for evaluations in (100, 1_000, 20_000)]
+    [15, 47, 200]
+    """
+    return min(LARGEST_POPULATION, round(1.5 * math.sqrt(evaluations)))
 
 
 class SearchSpec(Model):
@@ -56,10 +67,11 @@ class SearchSpec(Model):
     """Plans that `optuna` evaluates in all, half of them in searches of single structures; under `auto`
     (1,000 unless given) those that its NSGA-II adds to the elites."""
     population: Annotated[int, Field(ge=4, le=1_000)] = 50
-    """Plans per generation, each evaluated as one batch; 200 under `evolve` and `auto` unless given."""
+    """Plans per generation, each evaluated as one batch; under `evolve` and `auto`, unless given, 1.5 times
+    the root of `evaluations`, at most 200."""
     screened_plans: Annotated[int, Field(ge=0, le=100_000)] = 8_192
     """Random plans that `optuna` looks at before each sub-search; the best start it, others are forgotten."""
-    evaluations: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    evaluations: Annotated[int, Field(ge=100, le=10_000_000)] = EVALUATIONS
     """Plans that `evolve`, and `auto` before Optuna's trials, look at."""
     eps_frac: Annotated[float, Field(ge=0.0, le=1.0)] = 0.03
     """How much worse, as a share, a point of the `exact` front may be than a plan that it stands for, in any
@@ -89,7 +101,11 @@ class SearchSpec(Model):
                 f"{foreign[0]} means nothing to engine {engine}, which reads "
                 f"{', '.join(sorted(KEYS_OF[engine]))}; leave it out or choose engine {' or '.join(readers)}"
             )
-        return {**DEFAULTS_OF.get(engine, {}), **given}
+        if engine not in DEFAULTS_OF:
+            return given
+        evaluations = given.get("evaluations", EVALUATIONS)
+        known = evaluations if isinstance(evaluations, int) and evaluations >= 100 else EVALUATIONS
+        return {"population": population_for(known), **DEFAULTS_OF[engine], **given}
 
     @model_serializer(mode="wrap")
     def with_the_keys_of_its_engine(self, wrapped: Wrapped) -> dict[str, Any]:

@@ -52,3 +52,11 @@ def test_engines_take_for_granted_what_suits_them():
         spec = SearchSpec(engine=engine)
         assert {name: getattr(spec, name) for name in defaults} == defaults
     assert SearchSpec(engine="auto", population=30).population == 30
+
+
+@pytest.mark.parametrize("engine", ["evolve", "auto"])
+@pytest.mark.parametrize(("given", "population"), [({}, 200), ({"evaluations": 1_000}, 47)])
+def test_the_population_follows_the_evaluations_unless_it_is_given(engine, given, population):
+    assert SearchSpec.model_validate({"engine": engine, **given}).population == population
+    own = SearchSpec.model_validate({"engine": engine, **given, "population": 12})
+    assert own.population == 12
