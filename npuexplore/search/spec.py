@@ -39,20 +39,21 @@ KEYS_OF: Mapping[str, frozenset[str]] = {
 OWN_KEYS = frozenset().union(*KEYS_OF.values())
 
 DEFAULTS_OF: Mapping[str, Mapping[str, float]] = {
-    "evolve": {},
     "auto": {"trials": 1_000, "screened_plans": 0, "eps_frac": 0.1, "eps_db": 0.05},
 }
 """What an engine takes for granted where that is not the key's own default."""
-EVALUATIONS, LARGEST_POPULATION = 100_000, 200
+LEAST_EVALUATIONS, EVALUATIONS = 100, 100_000
+"""Fewest that may be asked for, and how many there are where none are."""
+LARGEST_POPULATION = 200
 
 
 def population_for(evaluations: int) -> int:
-    """Parents that an evolution keeps: more generations where there are few evaluations.
+    """Parents that an evolution keeps, 1.5 times the root: more generations where evaluations are few.
 
     >>> [population_for(evaluations) for evaluations in (100, 1_000, 20_000)]
     [15, 47, 200]
     """
-    return min(LARGEST_POPULATION, round(1.5 * math.sqrt(evaluations)))
+    return min(LARGEST_POPULATION, math.isqrt(9 * evaluations // 4))
 
 
 class SearchSpec(Model):
@@ -71,7 +72,7 @@ class SearchSpec(Model):
     the root of `evaluations`, at most 200."""
     screened_plans: Annotated[int, Field(ge=0, le=100_000)] = 8_192
     """Random plans that `optuna` looks at before each sub-search; the best start it, others are forgotten."""
-    evaluations: Annotated[int, Field(ge=100, le=10_000_000)] = EVALUATIONS
+    evaluations: Annotated[int, Field(ge=LEAST_EVALUATIONS, le=10_000_000)] = EVALUATIONS
     """Plans that `evolve`, and `auto` before Optuna's trials, look at."""
     eps_frac: Annotated[float, Field(ge=0.0, le=1.0)] = 0.03
     """How much worse, as a share, a point of the `exact` front may be than a plan that it stands for, in any
@@ -101,11 +102,12 @@ class SearchSpec(Model):
                 f"{foreign[0]} means nothing to engine {engine}, which reads "
                 f"{', '.join(sorted(KEYS_OF[engine]))}; leave it out or choose engine {' or '.join(readers)}"
             )
-        if engine not in DEFAULTS_OF:
-            return given
-        evaluations = given.get("evaluations", EVALUATIONS)
-        known = evaluations if isinstance(evaluations, int) and evaluations >= 100 else EVALUATIONS
-        return {"population": population_for(known), **DEFAULTS_OF[engine], **given}
+        defaults = dict(DEFAULTS_OF.get(engine, {}))
+        if "evaluations" in KEYS_OF[engine]:
+            asked = given.get("evaluations")
+            is_allowed = isinstance(asked, int) and asked >= LEAST_EVALUATIONS
+            defaults["population"] = population_for(asked if is_allowed else EVALUATIONS)
+        return {**defaults, **given}
 
     @model_serializer(mode="wrap")
     def with_the_keys_of_its_engine(self, wrapped: Wrapped) -> dict[str, Any]:

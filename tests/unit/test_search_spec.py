@@ -60,3 +60,10 @@ def test_the_population_follows_the_evaluations_unless_it_is_given(engine, given
     assert SearchSpec.model_validate({"engine": engine, **given}).population == population
     own = SearchSpec.model_validate({"engine": engine, **given, "population": 12})
     assert own.population == 12
+
+
+@pytest.mark.parametrize("evaluations", [10**400, 99, "many", None])
+def test_evaluations_that_are_none_are_refused_for_what_they_are(evaluations):
+    with pytest.raises(ValidationError) as refused:
+        SearchSpec.model_validate({"engine": "evolve", "evaluations": evaluations})
+    assert [error["loc"] for error in refused.value.errors()] == [("evaluations",)]
