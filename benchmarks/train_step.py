@@ -155,26 +155,33 @@ def _lstm_products(
     )
 
     width = 4 * units
-    w_in, w_back = column_blocks(_random(4, inputs, units), batch), _random(width, inputs)
-    blocks = column_blocks(_random(4, units, units), batch)
-    state, pull, out = _random(batch, units), _random(4, batch, units), _random(4, batch, units)
-    d_in, d_rec = _random(inputs, width), _random(units, width)
+    w_in, w_rec, w_back = (
+        column_blocks(_random(*shape), batch)
+        for shape in ((4, inputs, units), (4, units, units), (1, width, units))
+    )
+    w_ih, d_weights = _random(width, inputs), _random(width, inputs + units)
+    state, out = _random(batch, units), _random(4, batch, units)
+
+    def forward(rows: int) -> None:
+        block_product(chunk[0][:rows], w_in, out=projected[:, :rows])
+        for _ in range(rows // batch):
+            block_product(state, w_rec, out=out)
+
+    def backward(rows: int) -> None:
+        before, d_x, d_linear = (buffer[:rows] for buffer in chunk[1:])
+        for pull in d_linear.reshape(-1, batch, width):
+            block_product(pull, w_back, out=state[None])
+        add_outer_products(d_weights, d_linear, before)
+        if not first:
+            np.matmul(d_linear, w_ih, out=d_x)
 
     def run() -> None:
-        for start, stop in time_chunks(frames, batch, width):
-            rows = (stop - start) * batch
-            x, h, d_x, d_linear = (buffer[:rows] for buffer in chunk)
-            block_product(x, w_in, out=projected[:, :rows])
-            for _ in range(stop - start):
-                block_product(state, blocks, out=out)
-                block_product(pull, blocks, out=out)
-            add_outer_products(d_in, x, d_linear)
-            add_outer_products(d_rec, h, d_linear)
-            if not first:
-                np.matmul(d_linear, w_back, out=d_x)
+        for way in (forward, backward):
+            for start, stop in time_chunks(frames, batch, width):
+                way((stop - start) * batch)
 
     longest = max(stop - start for start, stop in time_chunks(frames, batch, width)) * batch
-    chunk = [_random(longest, columns) for columns in (inputs, units, inputs, width)]
+    chunk = [_random(longest, columns) for columns in (inputs, inputs + units, inputs, width)]
     projected = _random(4, longest, units)
     return run
 

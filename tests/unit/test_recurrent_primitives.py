@@ -144,13 +144,20 @@ def test_recurrent_products_in_column_blocks_give_the_same_gradients(kind, monke
 
 
 @pytest.mark.parametrize(
-    ("units", "batch", "width", "rows"),
-    [(256, 32, 64, 32), (100, 16, 50, 16), (61, 16, 61, 16), (256, 512, 64, 32), (256, 509, 256, 509)],
+    ("inner", "units", "batch", "width", "rows"),
+    [
+        (256, 256, 32, 64, 32),
+        (1024, 256, 32, 64, 8),
+        (100, 100, 16, 50, 16),
+        (61, 61, 16, 61, 16),
+        (256, 256, 512, 64, 32),
+        (256, 256, 509, 256, 509),
+    ],
 )
-def test_column_blocks_divide_the_matrix_and_stay_small(units, batch, width, rows, monkeypatch):
+def test_column_blocks_divide_the_matrix_and_stay_small(inner, units, batch, width, rows, monkeypatch):
     monkeypatch.setattr(recurrent, "small_products_pay", lambda: True)
-    blocks = recurrent.column_blocks(np.zeros((2, units, units), np.float32), batch)
-    assert (blocks.weights.shape, blocks.rows) == ((2, units // width, 1, units, width), rows)
+    blocks = recurrent.column_blocks(np.zeros((2, inner, units), np.float32), batch)
+    assert (blocks.weights.shape, blocks.rows) == ((2, units // width, 1, inner, width), rows)
 
 
 @pytest.mark.parametrize("left_shape", [(6, 5), (2, 6, 5)])

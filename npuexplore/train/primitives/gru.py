@@ -16,10 +16,11 @@ from autograd.tracer import isbox
 from npuexplore.compression.quantize import RecurrentGrid
 from npuexplore.train.primitives.declare import differentiable
 from npuexplore.train.primitives.recurrent import (
-    ChunkSums,
+    OuterSum,
     block_product,
     by_gate,
     column_blocks,
+    rows_product,
     snap_hidden,
     time_chunks,
 )
@@ -200,13 +201,10 @@ def _backward(
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
     kept = _kept(arguments, workspace, skips=updates is not None, whole=True)
     skipping = updates and SkippingBack(updates, kept.states, kept.candidates, arguments[6:], workspace)
-    d_hidden, scratch = aligned_zeros((batch, units), dtype), aligned_empty((batch, units), dtype)
-    through, pull = aligned_empty((3, batch, units), dtype), aligned_empty((3, batch, units), dtype)
-    w_rec, sums = (
-        column_blocks(w_hh.reshape(3, units, units), batch),
-        ChunkSums(inputs, w_ih, units, wants_inputs),
-    )
-    bias_hh = np.zeros(width, dtype)
+    d_hidden, scratch, through = aligned_zeros((3, batch, units), dtype)
+    d_inputs, w_in = aligned_empty(inputs.shape, dtype) if wants_inputs else None, aligned_copy(w_ih)
+    w_back = column_blocks(w_hh[None], batch)
+    sums = [OuterSum(width, (each.shape[1],), dtype) for each in (w_ih, w_hh)]
     for start, stop in reversed(time_chunks(frames, batch, width)):
         d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
         d_recurrent = workspace.array(f"d_recurrent {stop - start}", (stop - start, batch, width), dtype)
@@ -214,19 +212,22 @@ def _backward(
             d_hidden += d_out[frame]
             if skipping:
                 skipping.before_step(frame, (d_hidden,))
-            gates = kept.gates[frame]
-            _step_back(gates, kept.proposals[frame], kept.hidden[frame], d_hidden, pull, scratch)
-            by_gate(d_linear[frame - start], 3)[:] = pull
-            pull[NEW] *= gates[RESET]
-            by_gate(d_recurrent[frame - start], 3)[:] = pull
-            block_product(pull, w_rec, out=through)
-            d_hidden += np.add.reduce(through, axis=0)
+            gates, pull, rec_pull = kept.gates[frame], d_linear[frame - start], d_recurrent[frame - start]
+            before = kept.hidden[frame]
+            _step_back(gates, kept.proposals[frame], before, d_hidden, by_gate(pull, 3), scratch)
+            rec_pull[:] = pull
+            by_gate(rec_pull, 3)[NEW] *= gates[RESET]
+            block_product(rec_pull, w_back, out=through[None])
+            d_hidden += through
             if skipping:
                 skipping.after_step((d_hidden,))
-        sums.add(start, stop, d_linear, d_recurrent, kept.hidden[start:stop])
-        bias_hh += np.ones((stop - start) * batch, dtype) @ d_recurrent.reshape(-1, width)
+        sums[0].add(d_linear, inputs[start:stop])
+        sums[1].add(d_recurrent, kept.hidden[start:stop])
+        if d_inputs is not None:
+            rows_product(d_linear, w_in, out=d_inputs[start:stop])
     gate = skipping.gradients() if skipping else ()
-    return sums.inputs, sums.w_ih, sums.w_hh, sums.bias, bias_hh, d_hidden, *gate
+    (d_w_ih,), (d_w_hh,) = (each.matrices() for each in sums)
+    return d_inputs, d_w_ih, d_w_hh, sums[0].bias, sums[1].bias, d_hidden, *gate
 
 
 def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

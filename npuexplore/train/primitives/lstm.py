@@ -15,10 +15,11 @@ from autograd.tracer import isbox
 from npuexplore.compression.quantize import RecurrentGrid, snap
 from npuexplore.train.primitives.declare import differentiable
 from npuexplore.train.primitives.recurrent import (
-    ChunkSums,
+    OuterSum,
     block_product,
     by_gate,
     column_blocks,
+    rows_product,
     snap_hidden,
     time_chunks,
 )
@@ -179,8 +180,8 @@ class _Back:
         self.states = (self.hidden, self.cell)
 
 
-def _step_back(gates: FloatArray, before: FloatArray, cell: FloatArray, back: _Back) -> None:
-    """Gradients of one step's pre-activations into back.pull; back.cell becomes the step before's."""
+def _step_back(gates: FloatArray, before: FloatArray, cell: FloatArray, back: _Back, out: FloatArray) -> None:
+    """Gradients of one step's pre-activations into out (4, B, H); back.cell becomes the step before's."""
     slopes, pull, scratch = back.slopes, back.pull, back.scratch
     np.multiply(gates, gates, out=slopes)
     for each in SIGMOIDS:
@@ -196,7 +197,7 @@ def _step_back(gates: FloatArray, before: FloatArray, cell: FloatArray, back: _B
     np.multiply(back.cell, before, out=pull[FORGET])
     np.multiply(back.cell, gates[IN], out=pull[CELL])
     back.cell *= gates[FORGET]
-    pull *= slopes
+    np.multiply(pull, slopes, out=out)
 
 
 def _backward(
@@ -212,23 +213,25 @@ def _backward(
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
     kept = _kept(arguments, workspace, skips=updates is not None, whole=True)
     skipping = updates and SkippingBack(updates, kept.states, kept.candidates, arguments[6:], workspace)
-    back, sums = _Back(workspace, batch, units, dtype), ChunkSums(inputs, w_ih, units, wants_inputs)
-    w_rec = column_blocks(w_hh.reshape(4, units, units), batch)
+    back, sums = _Back(workspace, batch, units, dtype), OuterSum(width, (inputs.shape[2], units), dtype)
+    d_inputs, w_in = aligned_empty(inputs.shape, dtype) if wants_inputs else None, aligned_copy(w_ih)
+    w_back = column_blocks(w_hh[None], batch)
     for start, stop in reversed(time_chunks(frames, batch, width)):
         d_linear = workspace.array(f"d_linear {stop - start}", (stop - start, batch, width), dtype)
         for frame in range(stop - 1, start - 1, -1):
             back.hidden += d_out[frame]
             if skipping:
                 skipping.before_step(frame, back.states)
-            _step_back(kept.gates[:, frame], kept.cells[frame], kept.cells[frame + 1], back)
-            by_gate(d_linear[frame - start], 4)[:] = back.pull
-            block_product(back.pull, w_rec, out=back.slopes)
-            np.add.reduce(back.slopes, axis=0, out=back.hidden)
+            pull = d_linear[frame - start]
+            _step_back(kept.gates[:, frame], kept.cells[frame], kept.cells[frame + 1], back, by_gate(pull, 4))
+            block_product(pull, w_back, out=back.hidden[None])
             if skipping:
                 skipping.after_step(back.states)
-        sums.add(start, stop, d_linear, d_linear, kept.hidden[start:stop])
+        sums.add(d_linear, inputs[start:stop], kept.hidden[start:stop])
+        if d_inputs is not None:
+            rows_product(d_linear, w_in, out=d_inputs[start:stop])
     gate = skipping.gradients() if skipping else ()
-    return sums.inputs, sums.w_ih, sums.w_hh, sums.bias, back.hidden.copy(), back.cell.copy(), *gate
+    return d_inputs, *sums.matrices(), sums.bias, back.hidden.copy(), back.cell.copy(), *gate
 
 
 def _vjp_maker(argnums: tuple[int, ...], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

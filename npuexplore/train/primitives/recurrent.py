@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import dgemm, sgemm
@@ -18,7 +20,7 @@ SMALL_PRODUCT_MACS = 1_000_000
 UNPACKED = ("SkylakeX", "Cooperlake", "SapphireRapids")
 """OpenBLAS architectures that have them."""
 BLOCK_COLUMNS = range(32, 65)
-LEAST_ROWS = 16
+LEAST_ROWS = 4
 CHUNK_ELEMS = 1 << 18
 """Pre-activations worked on at a time: 1 MiB in float32, half of a common second-level cache."""
 
@@ -85,6 +87,11 @@ def block_product(left: FloatArray, blocks: Blocks, out: FloatArray) -> None:
     np.matmul(parts, blocks.weights, out=by_block)
 
 
+def rows_product(left: FloatArray, matrix: FloatArray, out: FloatArray) -> None:
+    """out = left @ matrix, row by row; left : (..., K) ; matrix : (K, N) ; out : (..., N), C-ordered."""
+    np.matmul(left.reshape(-1, left.shape[-1]), matrix, out=out.reshape(-1, out.shape[-1]))
+
+
 def by_gate(rows: FloatArray, gates: int) -> FloatArray:
     """(B, G H) seen as (G, B, H)."""
     return rows.reshape(rows.shape[0], gates, -1).transpose(1, 0, 2)
@@ -118,28 +125,39 @@ def add_outer_products(total: FloatArray, left: FloatArray, right: FloatArray) -
     gemm(1.0, right.T, left.T, beta=1.0, c=total.T, trans_b=1, overwrite_c=1)
 
 
-class ChunkSums:
-    """Gradients of a recurrent layer's inputs and parameters, summed chunk by chunk."""
+class OuterSum:
+    """Gradients of matrices that multiply rows of the same frames, and of their bias, summed chunk by chunk.
 
-    def __init__(self, inputs: FloatArray, w_ih: FloatArray, units: int, wants_inputs: bool) -> None:
-        width, dtype = w_ih.shape[0], inputs.dtype
-        self._values, self._w_in = inputs, aligned_copy(w_ih) if wants_inputs else w_ih
-        self.inputs = aligned_empty(inputs.shape, dtype) if wants_inputs else None
-        self.w_ih = aligned_zeros((width, inputs.shape[2]), dtype)
-        self.w_hh = aligned_zeros((width, units), dtype)
-        self.bias = np.zeros(width, dtype)
+    Side by side they are one product: the larger it is, the less of it is packing.
+    """
 
-    def add(
-        self, start: int, stop: int, d_linear: FloatArray, d_recurrent: FloatArray, before: FloatArray
-    ) -> None:
-        """Add frames start .. stop - 1.
+    def __init__(self, outputs: int, columns: Sequence[int], dtype: np.dtype[Any]) -> None:
+        """outputs : R rows of every matrix ; columns : C of each."""
+        self._columns = list(columns)
+        self._total = aligned_zeros((outputs, sum(columns)), dtype)
+        self._joined = aligned_empty((0, sum(columns)), dtype)
+        self.bias = np.zeros(outputs, dtype)
+        """(R,)"""
 
-        d_linear, d_recurrent : (N, B, G H) gradients of the projections of inputs and state ; before :
-        (N, B, H) the states before each frame.
-        """
-        linear, recurrent = (each.reshape(-1, each.shape[2]) for each in (d_linear, d_recurrent))
-        add_outer_products(self.w_ih, linear, self._values[start:stop].reshape(linear.shape[0], -1))
-        add_outer_products(self.w_hh, recurrent, before.reshape(linear.shape[0], -1))
-        self.bias += np.ones(linear.shape[0], linear.dtype) @ linear
-        if self.inputs is not None:
-            np.matmul(linear, self._w_in, out=self.inputs[start:stop].reshape(linear.shape[0], -1))
+    def add(self, d_linear: FloatArray, *rows: FloatArray) -> None:
+        """Add a chunk; d_linear : (..., R) gradients of the outputs ; rows : (..., C) of each matrix."""
+        pulls = d_linear.reshape(-1, d_linear.shape[-1])
+        add_outer_products(self._total, pulls, self._side_by_side(len(pulls), rows))
+        self.bias += np.ones(len(pulls), pulls.dtype) @ pulls
+
+    def _side_by_side(self, count: int, rows: Sequence[FloatArray]) -> FloatArray:
+        if len(rows) == 1:
+            return rows[0].reshape(count, -1)
+        if len(self._joined) < count:
+            self._joined = aligned_empty((count, self._joined.shape[1]), self._joined.dtype)
+        joined = self._joined[:count]
+        for part, each in zip(self._parts(joined), rows, strict=True):
+            part[:] = each.reshape(count, -1)
+        return joined
+
+    def _parts(self, joined: FloatArray) -> list[FloatArray]:
+        return np.split(joined, np.cumsum(self._columns)[:-1], axis=1)
+
+    def matrices(self) -> list[FloatArray]:
+        """The gradient (R, C) of each matrix."""
+        return [aligned_copy(part) for part in self._parts(self._total)]
