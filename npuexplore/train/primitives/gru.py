@@ -68,8 +68,8 @@ class _Kept:
     """(T or 1, B, H) U h + b_hh of the n gate."""
     hidden: FloatArray
     """(T + 1, B, H)"""
-    candidates: FloatArray
-    """(T or 1, 1, B, H) states that held rows would have had; (0, ...) without skipping."""
+    changes: FloatArray
+    """(T or 1, 1, B, H) what an update would change of the state; (0, ...) without skipping."""
 
     @property
     def states(self) -> tuple[FloatArray]:
@@ -86,7 +86,7 @@ def _kept(arguments: tuple[Any, ...], workspace: Workspace, *, skips: bool, whol
         workspace.array("gates", (steps, 3, batch, units), dtype),
         workspace.array("proposals", (steps, batch, units), dtype),
         workspace.array("hidden", (frames + 1, batch, units), dtype),
-        workspace.array("candidates", (steps if skips else 0, 1, batch, units), dtype),
+        workspace.array("changes", (steps if skips else 0, 1, batch, units), dtype),
     )
 
 
@@ -116,7 +116,7 @@ def _sequence(
     )
     linear, recurrent = (aligned_empty((3, batch, units), inputs.dtype) for _ in range(2))
     kept.hidden[0] = 0.0 if start_state is None else start_state
-    skipping = updates and Skipping(updates, kept.states, kept.candidates, (gate[0], gate[1]), workspace)
+    skipping = updates and Skipping(updates, kept.states, kept.changes, (gate[0], gate[1]), workspace)
     for start, stop in time_chunks(frames, batch, width):
         projected = workspace.array(
             f"projected {stop - start}", (3, stop - start, batch, units), inputs.dtype
@@ -200,7 +200,7 @@ def _backward(
     inputs, w_ih, w_hh = arguments[:3]
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
     kept = _kept(arguments, workspace, skips=updates is not None, whole=True)
-    skipping = updates and SkippingBack(updates, kept.states, kept.candidates, arguments[6:], workspace)
+    skipping = updates and SkippingBack(updates, kept.hidden, kept.changes, arguments[6:], workspace)
     d_hidden, scratch, through = aligned_zeros((3, batch, units), dtype)
     d_inputs, w_in = aligned_empty(inputs.shape, dtype) if wants_inputs else None, aligned_copy(w_ih)
     w_back = column_blocks(w_hh[None], batch)

@@ -68,8 +68,8 @@ class _Kept:
     """(T + 1 or 2, B, H)"""
     hidden: FloatArray
     """(T + 1, B, H)"""
-    candidates: FloatArray
-    """(T or 1, 2, B, H) hidden and cell state that held rows would have had; (0, ...) without skipping."""
+    changes: FloatArray
+    """(T or 1, 2, B, H) what an update would change of hidden and cell state; (0, ...) without skipping."""
 
     @property
     def states(self) -> tuple[FloatArray, FloatArray]:
@@ -87,7 +87,7 @@ def _kept(arguments: tuple[Any, ...], workspace: Workspace, *, skips: bool, whol
         workspace.array("gates", (4, frames if whole else length, batch, units), dtype),
         workspace.array("cells", (steps + 1, batch, units), dtype),
         workspace.array("hidden", (frames + 1, batch, units), dtype),
-        workspace.array("candidates", (steps if skips else 0, 2, batch, units), dtype),
+        workspace.array("changes", (steps if skips else 0, 2, batch, units), dtype),
     )
 
 
@@ -119,7 +119,7 @@ def _sequence(
     for state, given in zip(kept.states, starts, strict=True):
         state[0] = 0.0 if given is None else given
     gate = (gate_weights, gate_bias)
-    skipping = updates and Skipping(updates, kept.states, kept.candidates, gate, workspace)
+    skipping = updates and Skipping(updates, kept.states, kept.changes, gate, workspace)
     held = kept.gates.shape[1]
     for start, stop in time_chunks(frames, batch, width):
         first = start % held
@@ -212,7 +212,7 @@ def _backward(
     inputs, w_ih, w_hh = arguments[:3]
     (frames, batch, units), width, dtype = d_out.shape, w_ih.shape[0], d_out.dtype
     kept = _kept(arguments, workspace, skips=updates is not None, whole=True)
-    skipping = updates and SkippingBack(updates, kept.states, kept.candidates, arguments[6:], workspace)
+    skipping = updates and SkippingBack(updates, kept.hidden, kept.changes, arguments[6:], workspace)
     back, sums = _Back(workspace, batch, units, dtype), OuterSum(width, (inputs.shape[2], units), dtype)
     d_inputs, w_in = aligned_empty(inputs.shape, dtype) if wants_inputs else None, aligned_copy(w_ih)
     w_back = column_blocks(w_hh[None], batch)

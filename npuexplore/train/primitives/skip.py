@@ -33,14 +33,18 @@ class Updates:
         """(T, B), 1 where the state is updated, 0 where it is held."""
         self.pull: FloatArray = np.zeros_like(self.taken)
         """(T, B)"""
+        self._held: dict[int, Rows] = {}
 
     def begin(self, frames: int, batch: int, dtype: np.dtype[Any]) -> None:
         """Make room for a forward pass that decides."""
         self.taken, self.pull = np.ones((frames, batch), dtype), np.zeros((frames, batch), dtype)
+        self._held.clear()
 
     def held(self, frame: int) -> Rows:
-        """Rows that keep their state at a frame."""
-        return np.flatnonzero(self.taken[frame] == 0.0)
+        """Rows that keep their state at a frame that has been decided."""
+        if frame not in self._held:
+            self._held[frame] = (self.taken[frame] == 0.0).nonzero()[0]
+        return self._held[frame]
 
 
 @dataclass(frozen=True)
@@ -92,45 +96,27 @@ def advance_gate(gate: Gate, updates: Updates, frame: int, hidden: FloatArray, h
         np.greater_equal(grown, 0.5, out=updates.taken[frame + 1], casting="unsafe")
 
 
-def hold(now: FloatArray, before: FloatArray, candidates: FloatArray, rows: Rows) -> None:
-    """Put `rows` of a state back to what they were; what they would have become goes to `candidates`."""
-    candidates[rows] = now[rows]
-    now[rows] = before[rows]
-
-
-def update_pull(
-    d_state: FloatArray, now: FloatArray, before: FloatArray, candidates: FloatArray, rows: Rows
-) -> FloatArray:
-    """(B,) cotangent of u: the state's cotangent times what an update changes, or would have changed."""
-    pull: FloatArray = np.einsum("bh,bh->b", d_state, now - before)
-    if rows.size:
-        pull[rows] = np.einsum("bh,bh->b", d_state[rows], candidates[rows] - before[rows])
-    return pull
-
-
 class GateBack:
     """Cotangents of the gate on their way back through time."""
 
-    def __init__(self, gate: Gate, updates: Updates, weights: FloatArray) -> None:
-        self._gate, self._updates, self._weights = gate, updates, weights
-        self._level = np.zeros_like(gate.level[0])
+    def __init__(self, gate: Gate, taken: FloatArray, weights: FloatArray) -> None:
+        before, grown = gate.level[:-1], gate.level[:-1] + gate.growth
+        self._open = np.multiply(1.0 - taken, grown <= 1.0, dtype=grown.dtype)
+        self._slope = (taken + self._open) * (gate.growth - gate.growth * gate.growth)
+        self._by_update = gate.growth - np.minimum(grown, 1.0)
+        self._weights = weights
+        self._level = np.zeros_like(before[0])
         self._linear = aligned_empty(gate.growth.shape, gate.growth.dtype)
-        self._open = np.zeros_like(gate.level[0])
 
     def into_state(self, frame: int, d_hidden: FloatArray) -> None:
         """Add to d_hidden (B, H) what the gate after the frame asks of the state."""
-        growth, level, taken = self._gate.growth[frame], self._gate.level[frame], self._updates.taken[frame]
-        np.multiply(1.0 - taken, growth <= 1.0 - level, out=self._open)
-        d_linear = np.multiply(self._level, taken + self._open, out=self._linear[frame])
-        d_linear *= growth - growth * growth
+        d_linear = np.multiply(self._level, self._slope[frame], out=self._linear[frame])
         d_hidden += d_linear[:, None] * self._weights
 
     def into_level(self, frame: int, d_taken: FloatArray) -> None:
-        """Step to the level before the frame; d_taken (B,) is what the states ask of u."""
-        growth, level = self._gate.growth[frame], self._gate.level[frame]
-        d_taken += self._updates.pull[frame]
-        d_taken += self._level * (growth - np.minimum(level + growth, 1.0))
-        self._level *= self._open
+        """Step to the level before the frame; d_taken (B,) is what is asked of u."""
+        d_taken += self._level * self._by_update[frame]
+        self._level *= self._open[frame]
         self._level += d_taken
 
     def gradients(self, hidden: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -146,12 +132,12 @@ class Skipping:
         self,
         updates: Updates,
         states: Sequence[FloatArray],
-        candidates: FloatArray,
+        changes: FloatArray,
         gate: tuple[Any, Any],
         workspace: Workspace,
     ) -> None:
-        """states : rings (.., B, H) of S states, hidden (T + 1, B, H) first ; candidates : (.., S, B, H)."""
-        self._updates, self._states, self._candidates = updates, states, candidates
+        """states : rings (.., B, H), hidden (T + 1, B, H) first ; changes : ring (.., S, B, H) to fill."""
+        self._updates, self._states, self._changes = updates, states, changes
         self._gate: Gate | None = None
         weights, bias = gate
         if weights is not None:
@@ -164,10 +150,10 @@ class Skipping:
     def step(self, frame: int) -> None:
         """Hold the rows that the frame does not update, and decide about the next frame."""
         rows = self._updates.held(frame)
-        if rows.size:
-            kept = self._candidates[frame % len(self._candidates)]
-            for ring, candidates in zip(self._states, kept, strict=True):
-                hold(ring[(frame + 1) % len(ring)], ring[frame % len(ring)], candidates, rows)
+        for ring, change in zip(self._states, self._changes[frame % len(self._changes)], strict=True):
+            now, before = ring[(frame + 1) % len(ring)], ring[frame % len(ring)]
+            np.subtract(now, before, out=change)
+            now[rows] = before.take(rows, axis=0)
         if self._gate is not None:
             advance_gate(self._gate, self._updates, frame, self._states[0][frame + 1], self._half)
 
@@ -178,42 +164,37 @@ class SkippingBack:
     def __init__(
         self,
         updates: Updates,
-        states: Sequence[FloatArray],
-        candidates: FloatArray,
+        hidden: FloatArray,
+        changes: FloatArray,
         gate: tuple[Any, Any],
         workspace: Workspace,
     ) -> None:
-        """As for `Skipping`, every ring as long as the sequence."""
-        self._updates, self._states, self._candidates = updates, states, candidates
+        """hidden : (T + 1, B, H) ; changes : (T, S, B, H) as `Skipping` left them."""
+        self._updates, self._hidden, self._changes = updates, hidden, changes
         self._gate: GateBack | None = None
         if gate[0] is not None:
-            buffers = gate_buffers(workspace, states[0].shape[0] - 1, states[0].shape[1], states[0].dtype)
-            self._gate = GateBack(buffers, updates, gate[0])
+            buffers = gate_buffers(workspace, hidden.shape[0] - 1, hidden.shape[1], hidden.dtype)
+            self._gate = GateBack(buffers, updates.taken, gate[0])
 
     def before_step(self, frame: int, d_states: Sequence[FloatArray]) -> None:
         """Take out of d_states, cotangents (B, H) of the states after a frame, what held rows pass around."""
-        rows = self._updates.held(frame)
         if self._gate is not None:
             self._gate.into_state(frame, d_states[0])
-        pulls = [
-            update_pull(d_state, state[frame + 1], state[frame], candidates, rows)
-            for d_state, state, candidates in zip(
-                d_states, self._states, self._candidates[frame], strict=True
-            )
-        ]
-        if self._gate is None:
-            self._updates.pull[frame] += sum(pulls)
-        else:
-            self._gate.into_level(frame, np.add.reduce(pulls))
-        self._rows, self._around = rows, [d_state[rows] for d_state in d_states]
+        d_taken = self._updates.pull[frame]
+        for d_state, change in zip(d_states, self._changes[frame], strict=True):
+            d_taken += np.vecdot(d_state, change)
+        if self._gate is not None:
+            self._gate.into_level(frame, d_taken)
+        self._rows = self._updates.held(frame)
+        self._around = [d_state.take(self._rows, axis=0) for d_state in d_states]
         for d_state in d_states:
-            d_state[rows] = 0.0
+            d_state[self._rows] = 0.0
 
     def after_step(self, d_states: Sequence[FloatArray]) -> None:
-        """Give it to the cotangents of the states before the frame."""
+        """Give it to the cotangents of the states before the frame, which have nothing else in those rows."""
         for d_state, around in zip(d_states, self._around, strict=True):
-            d_state[self._rows] += around
+            d_state[self._rows] = around
 
     def gradients(self) -> tuple[FloatArray, FloatArray] | tuple[()]:
         """Of the gate's weights and bias, where the layer has one."""
-        return () if self._gate is None else self._gate.gradients(self._states[0][1:])
+        return () if self._gate is None else self._gate.gradients(self._hidden[1:])
