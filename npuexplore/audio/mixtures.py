@@ -210,18 +210,14 @@ def _shaped(
     out: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """Fills spectra (T, 2, B, K) of padded samples times gains (B, K) and (T, B); their energies (B,)."""
-    frames, gains = len(out), np.repeat(channel, 2, axis=1)
-    energies = np.empty((frames, len(channel)), np.float32)
+    energies = np.zeros(len(channel))
     for now, spectra in stft_runs(padded, front_end):
-        parts = spectra.view(np.float32)  # real and imaginary parts in turn
-        parts *= gains
-        if slow is not None:
-            parts *= slow[now, :, None]
-        out[now, 0], out[now, 1] = spectra.real, spectra.imag
-        parts *= parts
-        np.sum(parts, axis=2, out=energies[now])
-    runs = [energies[start : start + MIXED_FRAMES].sum(axis=0) for start in range(0, frames, MIXED_FRAMES)]
-    return np.asarray(np.sum(runs, axis=0, dtype=np.float64))
+        for part, shaped in ((spectra.real, out[now, 0]), (spectra.imag, out[now, 1])):
+            np.multiply(part, channel, out=shaped)
+            if slow is not None:
+                shaped *= slow[now, :, None]
+            energies += np.vecdot(shaped, shaped).sum(axis=0)
+    return energies
 
 
 def _mix(
@@ -268,10 +264,10 @@ def _mix_powers(
 
     What `spectral_batch` gives, in runs of frames that stay in cache and without complex arithmetic.
     """
-    clean, noisy, products = (np.empty((MIXED_FRAMES, *speech.shape[1:]), np.float32) for _ in range(3))
+    clean, noisy = (np.empty((MIXED_FRAMES, *speech.shape[1:]), np.float32) for _ in range(2))
     for start in range(0, len(speech), MIXED_FRAMES):
         now = slice(start, min(start + MIXED_FRAMES, len(speech)))
-        s, x, p = (each[: now.stop - start] for each in (clean, noisy, products))
+        s, x = (each[: now.stop - start] for each in (clean, noisy))
         np.multiply(speech[now], gains[0], out=s)
         noise[now].take(order, axis=2, out=x, mode="clip")
         x *= gains[1]
@@ -281,8 +277,7 @@ def _mix_powers(
             (s, x, out.cross),
             (x, x, out.noisy_power),
         ):
-            np.multiply(left, right, out=p)
-            np.add(p[:, 0], p[:, 1], out=total[now])
+            np.einsum("tcbk,tcbk->tbk", left, right, out=total[now])
         yield now
 
 

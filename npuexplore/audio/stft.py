@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,9 @@ RUNNING_MEAN_SECONDS = 2.0
 
 CHUNK_ELEMS = 1 << 16
 """Samples transformed at a time: what is made of them stays in cache, which takes half as long."""
+
+MEAN_FRAMES = 8
+"""Frames whose running means are found by one product."""
 
 BANDS_AT_ONCE = 32
 """Bands whose powers are summed at a time, over the bins that they hear: half the products of all bands."""
@@ -237,9 +240,9 @@ def log_features(power: NDArray[Any], fe: FrontEnd) -> Float32:
     mean_t = mean_{t-1} + max(1 / (t + 1), hop / 2 s) (x_t - mean_{t-1}). A gain on the whole signal thus
     changes nothing but what the floor hides.
     """
-    logs: Float32 = power.astype(np.float32, copy=False) @ fe.analysis
-    LogFeatures(fe, power.shape[1]).finish(logs)
-    return logs
+    bands: Float32 = power.astype(np.float32, copy=False) @ fe.analysis
+    LogFeatures(fe, power.shape[1]).finish(bands)
+    return bands
 
 
 class LogFeatures:
@@ -247,8 +250,9 @@ class LogFeatures:
 
     def __init__(self, fe: FrontEnd, batch: int) -> None:
         self._fe, self._frames = fe, 0
-        self._mean, self._step = np.zeros((2, batch, fe.bands), np.float32)
+        self._mean_and_logs = np.zeros((1 + MEAN_FRAMES, batch, fe.bands), np.float32)
         self._slowest = fe.hop_samples / (RUNNING_MEAN_SECONDS * fe.sample_rate_hz)
+        self._settled = int(np.ceil(1.0 / self._slowest))
 
     def add(self, power: Float32, *, out: Float32) -> None:
         """The features (t, B, F) of the next frames, from their powers (t, B, K)."""
@@ -257,16 +261,33 @@ class LogFeatures:
             np.matmul(rows[:, heard], weights, out=logs[:, bands])
         self.finish(out)
 
-    def finish(self, logs: Float32) -> None:
+    def finish(self, powers: Float32) -> None:
         """Band powers (t, B, F) of the next frames become their features, in place."""
-        logs += np.float32(POWER_FLOOR)
-        np.log10(logs, out=logs)
-        counts = np.arange(self._frames + 1, self._frames + len(logs) + 1)
-        rates = np.maximum(1.0 / counts, self._slowest).astype(np.float32)
-        mean, step = self._mean, self._step
-        for frame, rate in zip(logs, rates, strict=True):
-            frame -= mean
-            np.multiply(frame, rate, out=step)
-            mean += step
-            frame -= step
-        self._frames += len(logs)
+        powers += np.float32(POWER_FLOOR)
+        for start in range(0, len(powers), MEAN_FRAMES):
+            run = powers[start : start + MEAN_FRAMES]
+            weights = running_mean(min(self._frames, self._settled), len(run), self._slowest)
+            logs = self._mean_and_logs[: 1 + len(run)]
+            np.log10(run, out=logs[1:])
+            means = (weights @ logs.reshape(len(logs), -1)).reshape(run.shape)
+            np.subtract(logs[1:], means, out=run)
+            self._mean_and_logs[0] = means[-1]
+            self._frames += len(run)
+
+
+@lru_cache(maxsize=256)
+def running_mean(first: int, frames: int, slowest: float) -> Float32:
+    """(t, 1 + t) weights of the mean before `frames` frames and of their values in the mean after each.
+
+    Frame n, from 0, moves the mean by max(1 / (n + 1), slowest) of its distance from it.
+    >>> running_mean(1, 2, 0.0).tolist()
+    [[0.5, 0.5, 0.0], [0.3333333432674408, 0.3333333432674408, 0.3333333432674408]]
+    """
+    weights = np.zeros((frames, 1 + frames))
+    mean = np.eye(1, 1 + frames)[0]
+    for frame, after in enumerate(weights):
+        rate = max(1.0 / (first + frame + 1), slowest)
+        mean *= 1.0 - rate
+        mean[1 + frame] = rate
+        after[:] = mean
+    return weights.astype(np.float32)
