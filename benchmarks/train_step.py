@@ -147,7 +147,7 @@ def _random(*shape: int) -> np.ndarray:
 def _lstm_products(
     frames: int, batch: int, inputs: int, *, first: bool, units: int = 256
 ) -> Callable[[], None]:
-    from npuexplore.train.primitives.recurrent import (
+    from npuexplore.train.primitives.products import (
         add_outer_products,
         block_product,
         column_blocks,

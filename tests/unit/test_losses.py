@@ -11,7 +11,7 @@ from npuexplore.train.apply import mask_of
 from npuexplore.train.fit import fit
 from npuexplore.train.losses import LOSSES
 from npuexplore.train.model import init_params
-from npuexplore.train.primitives import recurrent
+from npuexplore.train.primitives import products
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.train.recipe import FitRecipe
 from npuexplore.train.tape import value_and_gradients
@@ -78,7 +78,7 @@ def inputs():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_and_its_gradient_equal_the_complex_formula(monkeypatch, name):
-    monkeypatch.setattr(recurrent, "CHUNK_ELEMS", 60)
+    monkeypatch.setattr(products, "CHUNK_ELEMS", 60)
     clean, noisy, powers = spectra()
     synthesis, mask = inputs()
     ours = value_and_gradients(lambda a: LOSSES[name](a["m"], synthesis=synthesis, **powers), {"m": mask})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npuexplore.compression.quantize import recurrent_grid
-from npuexplore.train.primitives import recurrent
+from npuexplore.train.primitives import products
 from npuexplore.train.primitives.gru import gru_seq
 from npuexplore.train.primitives.lstm import lstm_seq
 from npuexplore.train.primitives.workspace import Workspace
@@ -46,7 +46,7 @@ def relative_error(ours, theirs):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", CELLS)
 def test_fused_values_and_gradients_equal_the_naive_cell_loop(kind, shape, bits, monkeypatch):
-    monkeypatch.setattr(recurrent, "CHUNK_ELEMS", 60)
+    monkeypatch.setattr(products, "CHUNK_ELEMS", 60)
     fused, naive, _ = CELLS[kind]
     arrays, weights = arguments(kind, shape), pull(kind, shape, np.float64)
     grid = None if bits is None else recurrent_grid(bits)
@@ -74,7 +74,7 @@ def test_float32_gradients_stay_within_two_millionths(kind):
 @pytest.mark.parametrize("bits", [None, 8])
 @pytest.mark.parametrize("kind", CELLS)
 def test_inference_without_a_tape_gives_the_taped_values(kind, bits, monkeypatch):
-    monkeypatch.setattr(recurrent, "CHUNK_ELEMS", 60)
+    monkeypatch.setattr(products, "CHUNK_ELEMS", 60)
     shape = (9, 2, 3, 5)
     cell, arrays = CELLS[kind][0], arguments(kind, shape, np.float32)
     grid = None if bits is None else recurrent_grid(bits)
@@ -133,11 +133,11 @@ def test_gradients_are_asked_for_one_argument_at_a_time_too():
 def test_recurrent_products_in_column_blocks_give_the_same_gradients(kind, monkeypatch):
     shape = (5, 3, 4, 12)
     arrays, weights = arguments(kind, shape), pull(kind, shape, np.float64)
-    monkeypatch.setattr(recurrent, "LEAST_ROWS", 1)
-    monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(3, 5))
+    monkeypatch.setattr(products, "LEAST_ROWS", 1)
+    monkeypatch.setattr(products, "BLOCK_COLUMNS", range(3, 5))
     gradients = {}
     for pays in (False, True):
-        monkeypatch.setattr(recurrent, "small_products_pay", lambda pays=pays: pays)
+        monkeypatch.setattr(products, "small_products_pay", lambda pays=pays: pays)
         _, gradients[pays] = value_and_gradients(weighted(CELLS[kind][0], weights), arrays)
     for name in arrays:
         assert relative_error(gradients[True][name], gradients[False][name]) <= 1e-13
@@ -155,20 +155,20 @@ def test_recurrent_products_in_column_blocks_give_the_same_gradients(kind, monke
     ],
 )
 def test_column_blocks_divide_the_matrix_and_stay_small(inner, units, batch, width, rows, monkeypatch):
-    monkeypatch.setattr(recurrent, "small_products_pay", lambda: True)
-    blocks = recurrent.column_blocks(np.zeros((2, inner, units), np.float32), batch)
+    monkeypatch.setattr(products, "small_products_pay", lambda: True)
+    blocks = products.column_blocks(np.zeros((2, inner, units), np.float32), batch)
     assert (blocks.weights.shape, blocks.rows) == ((2, units // width, 1, inner, width), rows)
 
 
 @pytest.mark.parametrize("left_shape", [(6, 5), (2, 6, 5)])
 def test_a_product_with_column_blocks_is_that_with_the_matrices(left_shape, monkeypatch):
-    monkeypatch.setattr(recurrent, "small_products_pay", lambda: True)
-    monkeypatch.setattr(recurrent, "LEAST_ROWS", 1)
-    monkeypatch.setattr(recurrent, "BLOCK_COLUMNS", range(3, 5))
-    monkeypatch.setattr(recurrent, "SMALL_PRODUCT_MACS", 2 * 5 * 4)
+    monkeypatch.setattr(products, "small_products_pay", lambda: True)
+    monkeypatch.setattr(products, "LEAST_ROWS", 1)
+    monkeypatch.setattr(products, "BLOCK_COLUMNS", range(3, 5))
+    monkeypatch.setattr(products, "SMALL_PRODUCT_MACS", 2 * 5 * 4)
     rng = np.random.default_rng(0)
     matrices, left, out = rng.normal(size=(2, 5, 12)), rng.normal(size=left_shape), np.empty((2, 6, 12))
-    blocks = recurrent.column_blocks(matrices, 6)
+    blocks = products.column_blocks(matrices, 6)
     assert blocks.rows == 2
-    recurrent.block_product(left, blocks, out)
+    products.block_product(left, blocks, out)
     np.testing.assert_allclose(out, left @ matrices, rtol=1e-13, atol=1e-13)

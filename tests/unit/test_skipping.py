@@ -5,7 +5,7 @@ import pytest
 from test_recurrent_primitives import CELLS, arguments, pull, relative_error
 
 from npuexplore.compression.quantize import recurrent_grid
-from npuexplore.train.primitives import recurrent
+from npuexplore.train.primitives import products
 from npuexplore.train.primitives.skip import Skip, Updates
 from npuexplore.train.tape import value_and_gradients
 
@@ -53,7 +53,7 @@ def theirs(kind, weights, seen=None, **options):
 @pytest.mark.parametrize("bits", [None, 8])
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_gated_cell_equals_the_naive_straight_through_loop(kind, bits, monkeypatch):
-    monkeypatch.setattr(recurrent, "CHUNK_ELEMS", 100)
+    monkeypatch.setattr(products, "CHUNK_ELEMS", 100)
     arrays, weights = gated(kind), pull(kind, SHAPE, np.float64)
     grid = None if bits is None else recurrent_grid(bits)
     taken, expected = [], []

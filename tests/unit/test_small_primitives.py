@@ -5,7 +5,7 @@ import pytest
 from autograd.extend import defvjp, primitive
 
 from npuexplore.compression.quantize import Grid, fake_quantise, output_grid, quantise, recurrent_grid
-from npuexplore.train.primitives import recurrent
+from npuexplore.train.primitives import products
 from npuexplore.train.primitives.dense import dense
 from npuexplore.train.primitives.gru import gru_seq
 from npuexplore.train.primitives.head import head_loss
@@ -58,7 +58,7 @@ def spectra(frames=6, batch=3, bins=5, dtype=np.float64):
 
 
 def test_the_loss_and_its_gradient_equal_the_complex_formula(monkeypatch):
-    monkeypatch.setattr(recurrent, "CHUNK_ELEMS", 60)
+    monkeypatch.setattr(products, "CHUNK_ELEMS", 60)
     clean, noisy, powers = spectra()
     synthesis, mask = np.abs(draw(4, 5)), np.random.default_rng(0).uniform(size=(6, 3, 4))
 

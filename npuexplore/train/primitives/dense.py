@@ -8,6 +8,7 @@ import numpy as np
 from autograd.extend import defvjp_argnums
 
 from npuexplore.train.primitives.declare import differentiable
+from npuexplore.train.primitives.products import OuterSum, rows_product, time_chunks
 from npuexplore.train.primitives.workspace import aligned_empty
 from npuexplore.units import FloatArray
 
@@ -54,28 +55,32 @@ def dense(inputs: FloatArray, w: FloatArray, bias: FloatArray, *, activation: st
 
     inputs : (T, B, I) ; w : (O, I) ; bias : (O,) ; returns (T, B, O).
     """
-    frames, batch, features = inputs.shape
-    outputs = aligned_empty((frames * batch, w.shape[0]), inputs.dtype)
-    np.matmul(inputs.reshape(frames * batch, features), w.T, out=outputs)
-    outputs += bias
-    return activate(outputs, activation).reshape(frames, batch, -1)
+    frames, batch, _ = inputs.shape
+    outputs: FloatArray = aligned_empty((frames, batch, w.shape[0]), inputs.dtype)
+    for start, stop in time_chunks(frames, batch, sum(w.shape)):
+        now = outputs[start:stop]
+        rows_product(inputs[start:stop], w.T, out=now)
+        now += bias
+        activate(now, activation)
+    return outputs
 
 
 def _vjp_maker(
     argnums: tuple[int, ...], outputs: FloatArray, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    def vjp(d_out: FloatArray) -> tuple[FloatArray, ...]:
-        inputs, w, _ = args
-        rows = outputs.shape[0] * outputs.shape[1]
-        d_linear = times_slope(d_out, outputs, kwargs["activation"]).reshape(rows, -1)
-        makers = (
-            lambda: np.matmul(
-                d_linear, w, out=aligned_empty((rows, inputs.shape[2]), d_linear.dtype)
-            ).reshape(inputs.shape),
-            lambda: d_linear.T @ inputs.reshape(rows, -1),
-            lambda: np.ones(rows, d_linear.dtype) @ d_linear,
-        )
-        return tuple(makers[argnum]() for argnum in argnums)
+    inputs, w, _ = args
+    frames, batch, _ = outputs.shape
+
+    def vjp(d_out: FloatArray) -> tuple[Any, ...]:
+        d_inputs = aligned_empty(inputs.shape, d_out.dtype) if 0 in argnums else None
+        sums = OuterSum(w.shape[0], w.shape[1:], d_out.dtype)
+        for start, stop in time_chunks(frames, batch, sum(w.shape)):
+            d_linear = times_slope(d_out[start:stop], outputs[start:stop], kwargs["activation"])
+            sums.add(d_linear, inputs[start:stop])
+            if d_inputs is not None:
+                rows_product(d_linear, w, out=d_inputs[start:stop])
+        gradients = (d_inputs, *sums.matrices(), sums.bias)
+        return tuple(gradients[argnum] for argnum in argnums)
 
     return vjp
 

@@ -15,15 +15,14 @@ from autograd.tracer import isbox
 
 from npuexplore.compression.quantize import RecurrentGrid
 from npuexplore.train.primitives.declare import differentiable
-from npuexplore.train.primitives.recurrent import (
+from npuexplore.train.primitives.products import (
     OuterSum,
     block_product,
-    by_gate,
     column_blocks,
     rows_product,
-    snap_hidden,
     time_chunks,
 )
+from npuexplore.train.primitives.recurrent import by_gate, snap_hidden
 from npuexplore.train.primitives.skip import Skip, Skipping, SkippingBack, Updates
 from npuexplore.train.primitives.workspace import Workspace, aligned_copy, aligned_empty, aligned_zeros
 from npuexplore.units import FloatArray

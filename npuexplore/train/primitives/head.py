@@ -14,7 +14,7 @@ from autograd.extend import defvjp
 from numpy.typing import NDArray
 
 from npuexplore.train.primitives.declare import differentiable
-from npuexplore.train.primitives.recurrent import time_chunks
+from npuexplore.train.primitives.products import time_chunks
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 

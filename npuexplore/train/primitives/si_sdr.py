@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from npuexplore.train.primitives.declare import differentiable
 from npuexplore.train.primitives.head import FLOOR_FRAC, SILENCE
-from npuexplore.train.primitives.recurrent import time_chunks
+from npuexplore.train.primitives.products import time_chunks
 from npuexplore.train.primitives.workspace import Workspace
 from npuexplore.units import FloatArray
 
