@@ -10,7 +10,7 @@ import math
 import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from multiprocessing.connection import Connection
@@ -132,12 +132,9 @@ def _serve(line: Connection, task: Task, desk: _Desk) -> None:
     params, workspaces = unflatten(desk.arrays("params")), workspaces_of(task.network)
     gradients, batch = desk.arrays("gradients"), SpectralBatch(**desk.arrays("spectra"))
     treatment = None
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"), suppress(EOFError, OSError):
         while True:
-            try:
-                light, again = line.recv()
-            except EOFError:
-                return
+            light, again = line.recv()
             treatment = treatment if again else light.treatment
             part = part_of_batch(task, replace(light, params=params, treatment=treatment), batch, workspaces)
             for name, gradient in part.gradients.items():
