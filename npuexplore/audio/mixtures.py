@@ -16,7 +16,14 @@ from pydantic import Field
 from npuexplore.audio.augment import Augmentation, DecibelRange, channel_gains, slow_gains
 from npuexplore.audio.pool import SegmentPool, random_crop
 from npuexplore.audio.sources import Pair, Recording, Split
-from npuexplore.audio.stft import FrontEnd, LogFeatures, log_features, silence_around, stft_runs
+from npuexplore.audio.stft import (
+    POWER_FLOOR,
+    FrontEnd,
+    LogFeatures,
+    log_features,
+    silence_around,
+    stft_runs,
+)
 from npuexplore.documents.model import Model
 from npuexplore.errors import BadInput
 from npuexplore.units import FloatArray
@@ -43,7 +50,11 @@ class MixtureRecipe(Model):
 
 @dataclass(frozen=True)
 class SpectralBatch:
-    """All that the loss needs of B mixtures of T frames: F bands, K bins, float32."""
+    """All that the loss needs of B mixtures of T frames: F bands, K bins, float32.
+
+    The features are those of a mixture at its level; the powers are so up to a factor of each mixture, which
+    no loss heeds.
+    """
 
     features: NDArray[np.float32]
     """(T, B, F) log band features of the mixture, not yet scaled."""
@@ -237,12 +248,9 @@ def _mix(
     per_sample = 2.0 / (frames * front_end.window_samples * float(np.square(front_end.window).sum()))
     mixed_rms = np.sqrt((speech_energy + noise_energy * noise_gain**2) * per_sample)
     level = 10.0 ** (rng.uniform(*recipe.level_dbfs, batch) / 20.0) / (mixed_rms + 1e-9)
-    gains = tuple(
-        np.repeat(each.astype(np.float32)[:, None], bins, axis=1) for each in (level, noise_gain * level)
-    )
     made = out or _empty_batch((frames, batch, bins), front_end.bands)
-    features = LogFeatures(front_end, batch)
-    for now in _mix_powers(sources.speech, sources.noise, gains, order, out=made):
+    features = LogFeatures(front_end, batch, floor=POWER_FLOOR / level**2)
+    for now in _mix_powers(sources.speech, sources.noise, noise_gain.astype(np.float32), order, out=made):
         features.add(made.noisy_power[now], out=made.features[now])
     return made
 
@@ -255,22 +263,22 @@ def _empty_batch(shape: tuple[int, ...], bands: int) -> SpectralBatch:
 def _mix_powers(
     speech: NDArray[np.float32],
     noise: NDArray[np.float32],
-    gains: tuple[NDArray[np.float32], ...],
+    noise_gain: NDArray[np.float32],
     order: NDArray[np.integer],
     *,
     out: SpectralBatch,
 ) -> Iterator[slice]:
-    """Fills |X|^2, Re(X* S) and |S|^2 of S = g speech and X = S + h noise in another order.
+    """Fills |X|^2, Re(X* S) and |S|^2 of S = speech and X = S + h noise in another order, h : (B,).
 
     What `spectral_batch` gives, in runs of frames that stay in cache and without complex arithmetic.
     """
-    clean, noisy = (np.empty((MIXED_FRAMES, *speech.shape[1:]), np.float32) for _ in range(2))
+    gains = np.repeat(noise_gain[:, None], speech.shape[3], axis=1)
+    mixed = np.empty((MIXED_FRAMES, *speech.shape[1:]), np.float32)
     for start in range(0, len(speech), MIXED_FRAMES):
         now = slice(start, min(start + MIXED_FRAMES, len(speech)))
-        s, x = (each[: now.stop - start] for each in (clean, noisy))
-        np.multiply(speech[now], gains[0], out=s)
+        s, x = speech[now], mixed[: now.stop - start]
         noise[now].take(order, axis=2, out=x, mode="clip")
-        x *= gains[1]
+        x *= gains
         x += s
         for left, right, total in (
             (s, s, out.clean_power),

@@ -248,8 +248,11 @@ def log_features(power: NDArray[Any], fe: FrontEnd) -> Float32:
 class LogFeatures:
     """`log_features` of frames that come in runs, up to the last bit: bands are summed group by group."""
 
-    def __init__(self, fe: FrontEnd, batch: int) -> None:
+    def __init__(self, fe: FrontEnd, batch: int, *, floor: NDArray[np.float64] | None = None) -> None:
+        """floor : (B,) in place of `POWER_FLOOR`, which over g^2 gives the features of a signal times g."""
         self._fe, self._frames = fe, 0
+        floors = np.full(batch, POWER_FLOOR) if floor is None else floor
+        self._floor = np.repeat(floors[:, None], fe.bands, axis=1).astype(np.float32)
         self._mean_and_logs = np.zeros((1 + MEAN_FRAMES, batch, fe.bands), np.float32)
         self._slowest = fe.hop_samples / (RUNNING_MEAN_SECONDS * fe.sample_rate_hz)
         self._settled = int(np.ceil(1.0 / self._slowest))
@@ -263,7 +266,7 @@ class LogFeatures:
 
     def finish(self, powers: Float32) -> None:
         """Band powers (t, B, F) of the next frames become their features, in place."""
-        powers += np.float32(POWER_FLOOR)
+        powers += self._floor
         for start in range(0, len(powers), MEAN_FRAMES):
             run = powers[start : start + MEAN_FRAMES]
             weights = running_mean(min(self._frames, self._settled), len(run), self._slowest)

@@ -107,13 +107,18 @@ def test_the_snrs_of_many_batches_fill_their_range(pool):
     assert np.ptp(found) > 15.0
 
 
-def test_the_level_of_a_batch_is_what_was_asked():
+@pytest.mark.parametrize("level", [-40.0, -18.0])
+def test_the_features_of_a_batch_are_those_at_the_level_that_was_asked(level):
     rng = np.random.default_rng(5)
-    speech, sound = (3_000 * rng.standard_normal((2, 16, 200 * 256))).astype(np.int16)
-    steady = SegmentPool(speech, sound)
-    batch = batches(steady, augmentation=PLAIN, level_dbfs=(-26.0, -26.0), segment_frames=201)(0)
-    rms = np.sqrt(energy(batch.noisy_power) * 2.0 / (201 * 512 * np.square(GEOMETRY.window).sum()))
-    np.testing.assert_allclose(20.0 * np.log10(rms), -26.0, atol=0.3)
+    time = np.arange(200 * 256)
+    tones = (3_000 * np.sin(rng.uniform(0.1, 2.0, (2, 16, 1)) * time)).astype(np.int16)
+    recipe = {"augmentation": PLAIN, "level_dbfs": (level, level), "segment_frames": 201}
+    batch = batches(SegmentPool(*tones), **recipe)(0)
+    power = energy(batch.noisy_power) * 2.0 / (201 * 512 * np.square(GEOMETRY.window).sum())
+    at_level = batch.noisy_power * (10.0 ** (level / 10.0) / power)[:, None]
+    expected = log_features(at_level.astype(np.float32), GEOMETRY)
+    assert np.abs(expected - log_features(batch.noisy_power, GEOMETRY)).max() > 0.3
+    np.testing.assert_allclose(batch.features, expected, rtol=0, atol=1e-4)
 
 
 def test_the_level_in_a_batch_is_that_of_the_samples():
@@ -260,13 +265,12 @@ def test_mixing_in_runs_of_frames_equals_the_complex_sum(frames):
     rng = np.random.default_rng(9)
     drawn = rng.standard_normal((2, 2, frames, 3, GEOMETRY.bins))
     speech, sound = (drawn[0] + 1j * drawn[1]).astype(np.complex64)
-    level, gain = (rng.uniform(0.1, 2.0, (3, 1)).astype(np.float32) for _ in range(2))
+    gain = rng.uniform(0.1, 2.0, 3).astype(np.float32)
     order = np.array([2, 0, 1])
-    clean = speech * level
-    expected = spectral_batch(clean + sound[:, order] * gain, clean, GEOMETRY)
+    expected = spectral_batch(speech + sound[:, order] * gain[:, None], speech, GEOMETRY)
     found = _empty_batch(speech.shape, GEOMETRY.bands)
     apart = (np.stack([each.real, each.imag], axis=1) for each in (speech, sound))
-    runs = list(_mix_powers(*apart, (level, gain), order, out=found))
+    runs = list(_mix_powers(*apart, gain, order, out=found))
     assert sum(len(range(frames)[run]) for run in runs) == frames
     for name in ("noisy_power", "cross", "clean_power"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4, atol=1e-4)
